@@ -1,0 +1,95 @@
+"""Where slices lie in the patient: normals, positions, gaps, and points on a plane.
+
+Coordinates are DICOM's: millimetres, x to the left, y to the back, z to the head. An orientation is
+ImageOrientationPatient: the direction of a row (along which columns grow), then that of a column.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# Two slices closer than this are one position measured twice; thinner gaps are not scanned.
+SAME_POSITION_MM = 0.5
+SAME_ORIENTATION_COS = float(np.cos(np.radians(2.0)))
+# From base to apex in the mean heart, in patient coordinates: left, forward and down.
+LV_AXIS = np.array([0.68, -0.60, -0.42]) / np.linalg.norm([0.68, -0.60, -0.42])
+
+
+def normal(orientation: Sequence[float]) -> np.ndarray:
+    """The unit normal of a slice, `[3]`.
+
+    Raises:
+        ValueError: the two directions are not close to unit length and to perpendicular.
+    """
+    row, column = np.reshape(np.asarray(orientation, float), (2, 3))
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if not np.allclose(lengths, 1.0, atol=0.05) or abs(row @ column) > 0.05:
+        raise ValueError("not an orientation")
+    out = np.cross(row, column)
+    return out / np.linalg.norm(out)
+
+
+def position(origin: Sequence[float], direction: np.ndarray) -> float:
+    """How far a slice's origin lies along a direction, in mm."""
+    return float(np.asarray(origin, float) @ direction)
+
+
+def parallel(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two orientations agree in rows and columns, float noise apart."""
+    u, v = np.reshape(a, (2, 3)), np.reshape(b, (2, 3))
+    return bool(((u * v).sum(1) > SAME_ORIENTATION_COS).all())
+
+
+def group_positions(values: Sequence[float]) -> list[list[int]]:
+    """Groups equal positions.
+
+    Returns:
+        Indices into `values`, a list for each position, positions rising.
+
+    Example:
+        >>> group_positions([8.0, 0.0, 8.001])
+        [[1], [0, 2]]
+    """
+    order = sorted(range(len(values)), key=lambda i: (values[i], i))
+    groups: list[list[int]] = []
+    for i in order:
+        if groups and values[i] - values[groups[-1][-1]] < SAME_POSITION_MM:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return [sorted(group) for group in groups]
+
+
+def gap(positions: Sequence[float]) -> float:
+    """The distance between neighbouring slices in mm: the median, so that a missing one is no harm.
+
+    Returns:
+        0 for a single slice.
+    """
+    return float(np.median(np.diff(sorted(positions)))) if len(positions) > 1 else 0.0
+
+
+def short_axis_like(direction: np.ndarray) -> bool:
+    """Whether a normal points along the heart's own axis, within 40 degrees, either way."""
+    return bool(abs(float(direction @ LV_AXIS)) > np.cos(np.radians(40.0)))
+
+
+def to_plane(
+    pixel: np.ndarray, *, origin: Sequence[float], orientation: Sequence[float], spacing: np.ndarray
+) -> np.ndarray:
+    """A pixel (row, column) as coordinates in its plane, mm down and mm across, `[2]`.
+
+    Planes with one orientation share these axes, so that a stack's slices can share a point.
+    """
+    row, column = np.reshape(np.asarray(orientation, float), (2, 3))
+    start = np.asarray(origin, float)
+    return np.array([start @ column, start @ row]) + np.asarray(pixel) * spacing
+
+
+def from_plane(
+    point: np.ndarray, *, origin: Sequence[float], orientation: Sequence[float], spacing: np.ndarray
+) -> np.ndarray:
+    """The inverse of `to_plane`."""
+    row, column = np.reshape(np.asarray(orientation, float), (2, 3))
+    start = np.asarray(origin, float)
+    return (np.asarray(point) - np.array([start @ column, start @ row])) / spacing

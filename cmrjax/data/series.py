@@ -1,0 +1,145 @@
+"""A study's images as cines: one for each slice position of each view.
+
+Vendors put a whole stack into one series or each slice into its own; both become one stack here.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cmrjax.data import geometry, views
+from cmrjax.data.dicom import Image
+
+MIN_PHASES = 6
+_PHASE_IMAGE_TYPES = frozenset(("P", "PHASE", "PHASE MAP", "VELOCITY", "FLOW_ENCODED"))
+_SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 3000.0
+_STACK_SLICES = 3
+
+
+@dataclass(frozen=True)
+class Cine:
+    """One slice position over the cycle.
+
+    Args:
+        view: its view.
+        images: its phases, in order.
+        position_mm: its place along the slice normal.
+        slice_index: its number in its stack, by position.
+        gap_mm: distance between the stack's slices, 0 for a single one.
+    """
+
+    view: str
+    images: tuple[Image, ...]
+    position_mm: float
+    slice_index: int = 0
+    gap_mm: float = 0.0
+
+
+def _same_plane(a: Image, b: Image) -> bool:
+    same_grid = (a.rows, a.columns, a.spacing) == (b.rows, b.columns, b.spacing)
+    return same_grid and (
+        a.orientation == b.orientation or geometry.parallel(a.orientation, b.orientation)
+    )
+
+
+def _parallel_groups(images: Iterable[Image]) -> list[list[Image]]:
+    groups: list[list[Image]] = []
+    for image in images:
+        for group in groups:
+            if _same_plane(group[0], image):
+                group.append(image)
+                break
+        else:
+            groups.append([image])
+    return groups
+
+
+def phase_order(image: Image) -> tuple[float, float, str]:
+    """The key that sorts phases: TriggerTime, then InstanceNumber; unknown ones come first."""
+    known = (-1.0 if math.isnan(v) else v for v in (image.trigger, image.instance))
+    return (*known, image.sop_uid)  # type: ignore[return-value]
+
+
+def _why_no_cine(images: Sequence[Image]) -> str | None:
+    """The reason that one position's images are no cine, or nothing."""
+    if views.names_other_imaging(images[0].series_description):
+        return "named_other_imaging"
+    if _PHASE_IMAGE_TYPES.intersection(images[0].image_type):
+        return "flow"
+    if len({i.inversion_time for i in images if not math.isnan(i.inversion_time)}) > 1:
+        return "varying_inversion_time"
+    if len(images) < MIN_PHASES:
+        return "one_phase" if len(images) == 1 else "few_phases"
+    times = [i.trigger for i in images if not math.isnan(i.trigger)]
+    if times and not _SHORTEST_CYCLE_MS <= max(times) - min(times) <= _LONGEST_CYCLE_MS:
+        return "no_cardiac_cycle"
+    return None
+
+
+def _split_series(images: Sequence[Image], rejected: Counter[str]) -> list[Cine]:
+    """One series' cines, a position each, not yet numbered."""
+    cines = []
+    for group in _parallel_groups(sorted(images, key=phase_order)):
+        try:
+            direction = geometry.normal(group[0].orientation)
+        except ValueError:
+            rejected["no_geometry"] += 1
+            continue
+        places = [geometry.position(i.position, direction) for i in group]
+        found = []
+        for members in geometry.group_positions(places):
+            phases = sorted((group[i] for i in members), key=phase_order)
+            if reason := _why_no_cine(phases):
+                rejected[reason] += 1
+            else:
+                found.append((places[members[0]], tuple(phases)))
+        view = views.view_of(group[0].series_description)
+        if view is None:
+            stack = len(found) >= _STACK_SLICES and geometry.short_axis_like(direction)
+            view = "sax" if stack else "unknown"
+        cines += [Cine(view, phases, place) for place, phases in found]
+    return cines
+
+
+def _number(stack: Sequence[Cine], rejected: Counter[str]) -> list[Cine]:
+    """Sorts a stack's slices and numbers them; of a slice scanned twice the later one stays."""
+    kept = []
+    for members in geometry.group_positions([c.position_mm for c in stack]):
+        same = sorted(
+            (stack[i] for i in members),
+            key=lambda c: (c.images[0].series_number, c.images[0].series_uid),
+        )
+        rejected["repeated"] += len(same) - 1
+        kept.append(same[-1])
+    gap = geometry.gap([c.position_mm for c in kept])
+    return [Cine(c.view, c.images, c.position_mm, i, gap) for i, c in enumerate(kept)]
+
+
+def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
+    """Finds the cines of one study.
+
+    Args:
+        images: headers of its images, in any order.
+
+    Returns:
+        The cines, sorted by view, stack and slice, and how many positions were left out, by reason.
+    """
+    rejected: Counter[str] = Counter()
+    unique = {i.sop_uid or i.path: i for i in sorted(images, key=lambda i: i.path, reverse=True)}
+    by_series: dict[str, list[Image]] = defaultdict(list)
+    for image in sorted(unique.values(), key=lambda i: (i.series_uid, i.path)):
+        by_series[image.series_uid].append(image)
+    stacks: dict[tuple[str, str], list[list[Cine]]] = defaultdict(list)
+    for series_uid, members in sorted(by_series.items()):
+        for cine in _split_series(members, rejected):
+            # Series of one view are one stack; of unnamed ones nobody knows.
+            name = series_uid if cine.view == "unknown" else ""
+            for stack in stacks[cine.view, name]:
+                if geometry.parallel(stack[0].images[0].orientation, cine.images[0].orientation):
+                    stack.append(cine)
+                    break
+            else:
+                stacks[cine.view, name].append([cine])
+    out = [c for _, found in sorted(stacks.items()) for s in found for c in _number(s, rejected)]
+    return out, +rejected

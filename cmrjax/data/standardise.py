@@ -1,0 +1,179 @@
+"""One cine onto the contract: resampled, cropped around the heart, windowed, to its frame count."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage, sparse
+
+INTENSITY = "percentile:1-99.5"
+_LOW, _HIGH = 1.0, 99.5
+_SMOOTH_MM = 4.0  # motion is averaged over this, less than a wall's thickness
+_REACH_MM = 45.0  # a heart's radius: the centroid looks no further than this
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A cine in the contract's form, and what undoes it.
+
+    Args:
+        cine: uint8 `[t, s, s]`.
+        mask: uint8 `[t, s, s]`, or nothing.
+        crop_centre: (row, column) of the crop's centre in original pixels.
+        window: the intensities that became 0 and 255.
+    """
+
+    cine: np.ndarray
+    mask: np.ndarray | None
+    crop_centre: np.ndarray
+    window: tuple[float, float]
+
+
+@lru_cache(maxsize=64)
+def resampler(n: int, size: int, step: float, start: float) -> sparse.csr_array:
+    """The matrix that samples `n` pixels at `start + step * i`, with a tent as wide as the step.
+
+    The tent is linear interpolation when `step <= 1` and averages over the step when it is more,
+    so that shrinking does not alias. Points outside repeat the edge pixel.
+
+    Returns:
+        A sparse matrix `[size, n]`. Sparse products run in one thread, in one order: the bytes of a
+        dataset must not depend on how many threads multiply.
+    """
+    width = max(step, 1.0)
+    centre = start + step * np.arange(size)
+    first = np.floor(centre - width).astype(int) + 1
+    columns = first[:, None] + np.arange(int(np.ceil(2 * width)))[None, :]
+    weight = np.maximum(0.0, 1.0 - np.abs(columns - centre[:, None]) / width)
+    weight /= weight.sum(1, keepdims=True)
+    rows = np.broadcast_to(np.arange(size)[:, None], columns.shape)
+    clipped = np.clip(columns, 0, n - 1)
+    entries = (weight.ravel().astype(np.float32), (rows.ravel(), clipped.ravel()))
+    return sparse.csr_array(sparse.coo_array(entries, shape=(size, n)))
+
+
+def resample_plane(
+    frames: np.ndarray, *, size: tuple[int, int], step: tuple[float, float], start: tuple
+) -> np.ndarray:
+    """Samples every frame at `start + step * i` rows and columns.
+
+    Args:
+        frames: float32 `[t, h, w]`.
+        size: rows and columns of the result.
+        step: original pixels between samples.
+        start: original pixel of the first sample.
+
+    Returns:
+        float32 `[t, *size]`.
+    """
+    t, h, w = frames.shape
+    down = resampler(h, size[0], step[0], round(float(start[0]), 4))
+    across = resampler(w, size[1], step[1], round(float(start[1]), 4))
+    # One product for all frames each way: rows first, then columns.
+    tall = down @ frames.transpose(1, 0, 2).reshape(h, t * w)
+    wide = across @ tall.reshape(size[0] * t, w).T
+    return np.ascontiguousarray(wide.reshape(size[1], size[0], t).transpose(2, 1, 0))
+
+
+def resample_cycle(frames: np.ndarray, count: int) -> np.ndarray:
+    """Resamples frames over the cycle, which closes on itself: frame t follows into frame 0.
+
+    Args:
+        frames: `[t, ...]`.
+        count: frames wanted.
+
+    Returns:
+        `[count, ...]`, the same array when it has that many already.
+    """
+    t = len(frames)
+    if t == count:
+        return frames
+    at = np.arange(count) * t / count
+    low = np.floor(at).astype(int)
+    part = (at - low).astype(np.float32).reshape(-1, *(1,) * (frames.ndim - 1))
+    return frames[low] * (1 - part) + frames[(low + 1) % t] * part
+
+
+def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, float]:
+    """The point that the motion over the cycle surrounds.
+
+    Args:
+        frames: float32 `[t, h, w]`.
+        spacing: mm between rows and between columns.
+
+    Returns:
+        (row, column) and a confidence in 0..1, the share of the motion that lies within a heart's
+        radius of it. Without motion: the image's centre and 0.
+    """
+    middle = (np.array(frames.shape[1:]) - 1) / 2
+    energy = ndimage.gaussian_filter(frames.std(0), _SMOOTH_MM / spacing / 2)
+    energy = np.maximum(energy - np.median(energy), 0) ** 2
+    rows, columns = np.indices(energy.shape)
+    offset_mm = np.hypot((rows - middle[0]) * spacing[0], (columns - middle[1]) * spacing[1])
+    # Scanners centre on the heart: far motion (chest wall, stomach) counts less.
+    energy *= np.exp(-0.5 * (offset_mm / 70.0) ** 2)
+    total = energy.sum()
+    if not np.isfinite(total) or total <= 0:
+        return middle, 0.0
+    centre, share = middle, 0.0
+    for reach in (3 * _REACH_MM, 1.5 * _REACH_MM, _REACH_MM, _REACH_MM, _REACH_MM):
+        away = np.hypot((rows - centre[0]) * spacing[0], (columns - centre[1]) * spacing[1])
+        near = energy * (away < reach)
+        share = float(near.sum() / total)
+        if share <= 0:
+            return middle, 0.0
+        centre = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
+    return centre, share
+
+
+def standardise(
+    frames: np.ndarray,
+    *,
+    spacing: np.ndarray,
+    centre: np.ndarray,
+    spacing_mm: float,
+    size: int,
+    count: int,
+    mask: np.ndarray | None = None,
+) -> Standard:
+    """Resamples, crops, windows.
+
+    Args:
+        frames: float32 `[t, h, w]`, as scanned.
+        spacing: mm between rows and between columns.
+        centre: (row, column) in original pixels that the crop is centred on.
+        spacing_mm: the contract's spacing.
+        size: the contract's rows and columns.
+        count: the contract's frames.
+        mask: uint8 `[t, h, w]` class numbers.
+    """
+    step = (spacing_mm / float(spacing[0]), spacing_mm / float(spacing[1]))
+    half = (size - 1) / 2
+    start = (float(centre[0]) - half * step[0], float(centre[1]) - half * step[1])
+    crop = resample_plane(frames, size=(size, size), step=step, start=start)
+    low, high = (float(v) for v in np.percentile(crop, [_LOW, _HIGH]))
+    if not high > low:
+        high = low + 1.0
+    crop = resample_cycle(crop, count)
+    scaled = np.clip((crop - low) * (255.0 / (high - low)), 0, 255)
+    small = None
+    if mask is not None:
+        small = _resample_mask(mask, size, step, start, count)
+    return Standard(np.rint(scaled).astype(np.uint8), small, np.asarray(centre), (low, high))
+
+
+def _resample_mask(
+    mask: np.ndarray, size: int, step: tuple[float, float], start: tuple, count: int
+) -> np.ndarray:
+    """Each class resampled as an image, the largest share wins: none appears between two others."""
+    classes = [
+        resample_plane((mask == c).astype(np.float32), size=(size, size), step=step, start=start)
+        for c in range(int(mask.max()) + 1)
+    ]
+    best = np.argmax(classes, axis=0).astype(np.uint8)
+    if len(best) == count:
+        return best
+    out = np.zeros((count, size, size), np.uint8)
+    for i, frame in enumerate(best):
+        out[i * count // len(best)] = frame
+    return out
