@@ -1,0 +1,151 @@
+"""Checkpoints: orbax writes the arrays, a manifest of file hashes says when one is whole.
+
+Orbax alone restores flipped bits silently and reports a save that failed on a full disk as the
+latest. Here a step counts only once `manifest.json`, written last, lists every file's SHA-256, and
+the hashes are checked before anything is restored.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from cmrjax.core.errors import CorruptDataError, UserError
+from cmrjax.core.writer import write_json_atomic
+
+PyTree = Any
+MANIFEST = "manifest.json"
+
+
+def folder(workdir: Path, step: int) -> Path:
+    """Where the checkpoint of `step` lies."""
+    return workdir / "checkpoints" / str(step)
+
+
+def steps(workdir: Path) -> list[int]:
+    """The steps of all complete checkpoints, ascending."""
+    root = workdir / "checkpoints"
+    if not root.is_dir():
+        return []
+    return sorted(int(p.parent.name) for p in root.glob(f"*/{MANIFEST}") if p.parent.name.isdigit())
+
+
+def save(workdir: Path, step: int, state: PyTree, *, keep: int | None = None) -> None:
+    """Writes a checkpoint and then its manifest; returns when both are on disk.
+
+    Args:
+        workdir: the run's directory.
+        step: optimizer steps done.
+        state: a tree of arrays.
+        keep: how many checkpoints to keep, the newest; None keeps all.
+    """
+    target = folder(workdir, step)
+    if jax.process_index() == 0:
+        shutil.rmtree(target, ignore_errors=True)  # an unfinished one of a killed run
+        target.mkdir(parents=True)
+    _barrier(f"checkpoint-folder-{step}")
+    ocp.save(target.absolute() / "state", state)
+    if jax.process_index() == 0:
+        write_json_atomic(target / MANIFEST, {"step": step, "sha256": _hashes(target)})
+        for old in steps(workdir)[: -keep or None] if keep else []:
+            # The manifest goes first, so that a half-deleted step is never taken for a whole one.
+            (folder(workdir, old) / MANIFEST).unlink()
+            shutil.rmtree(folder(workdir, old), ignore_errors=True)
+    _barrier(f"checkpoint-done-{step}")
+
+
+def _barrier(name: str) -> None:
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+def _hashes(target: Path) -> dict[str, str]:
+    files = sorted(p for p in target.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return {str(p.relative_to(target)): _sha256(p) for p in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(workdir: Path, step: int) -> int:
+    """Checks every file of a checkpoint against its manifest.
+
+    Returns:
+        The number of files checked.
+
+    Raises:
+        CorruptDataError: a file is missing, changed or extra; it is named.
+    """
+    target = folder(workdir, step)
+    try:
+        expected = json.loads((target / MANIFEST).read_text())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptDataError(
+            "the manifest cannot be read", where=f"checkpoints/{step}/{MANIFEST}"
+        ) from error
+    for name in sorted(expected):
+        path = target / name
+        if not path.is_file() or _sha256(path) != expected[name]:
+            raise CorruptDataError(
+                "the file is missing or its hash differs from the manifest's",
+                where=f"checkpoints/{step}/{name}",
+                fix=f"delete checkpoints/{step} to go on from an earlier one",
+            )
+    return len(expected)
+
+
+def restore(workdir: Path, step: int, target: PyTree) -> PyTree:
+    """Restores a checkpoint onto the shapes, dtypes and shardings of `target`.
+
+    Args:
+        workdir: the run's directory.
+        step: one of `steps(workdir)`.
+        target: a tree of `jax.ShapeDtypeStruct` with shardings.
+    """
+    verify(workdir, step)
+    return ocp.load(folder(workdir, step).absolute() / "state", target)
+
+
+def restore_params(workdir: Path, step: int | None = None) -> tuple[int, dict[str, Any]]:
+    """Restores the parameters alone, as NumPy arrays, for a job that does not train.
+
+    Args:
+        workdir: the run's directory.
+        step: which step; the newest by default.
+
+    Returns:
+        The step and the nested dict of parameters.
+
+    Raises:
+        UserError: the workdir has no such checkpoint.
+        CorruptDataError: a file does not match its hash.
+    """
+    available = steps(workdir)
+    if not available or (step is not None and step not in available):
+        raise UserError(
+            f"no checkpoint of step {step}" if step is not None else "no complete checkpoint",
+            where=str(workdir),
+            fix=f"available steps: {available or 'none; run cmrjax train first'}",
+        )
+    step = available[-1] if step is None else step
+    verify(workdir, step)
+    path = folder(workdir, step).absolute() / "state"
+    context = ocp.Context()
+    context.pytree.loading.partial_load = True
+    metadata = ocp.metadata(path).metadata
+    with context:
+        tree = ocp.load(path, {"params": jax.tree.map(_on_host, metadata["params"])})
+    return step, jax.tree.map(np.asarray, tree["params"])
+
+
+def _on_host(leaf) -> np.ndarray:
+    return np.empty(leaf.shape, leaf.dtype)

@@ -1,0 +1,78 @@
+"""Config files: Python functions that return plain data, with overrides from the command line.
+
+A ConfigDict ends here: jobs get nested dicts and tuples, and turn them into dataclasses.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from cmrjax.core.errors import UserError
+
+T = TypeVar("T")
+
+
+def load_config(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Evaluates a config file and applies `--config.a.b=value` overrides.
+
+    Args:
+        spec: `path/to/config.py` or `path/to/config.py:arguments`.
+        overrides: command-line words such as `--config.steps=10`.
+
+    Returns:
+        The config as nested dicts.
+
+    Raises:
+        UserError: the file is missing, a key is unknown or a value has the wrong type.
+    """
+    path = Path(spec.split(":", 1)[0])
+    if not path.is_file():
+        raise UserError("no such config file", where=str(path), fix="give --config FILE.py[:args]")
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_file("config", flag_values=values)
+    try:
+        values(["cmrjax", f"--config={spec}", *overrides])
+        config = holder.value
+    except Exception as error:  # The file is the user's code: whatever it raises is theirs to read.
+        raise UserError(_first_line(error), where=str(path), fix="correct the config") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError("get_config() does not return a ConfigDict", where=str(path))
+    return config.to_dict()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+def split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separates `--config.a=b` words, which argparse does not know, from the others."""
+    ours = [word for word in words if word.startswith("--config.")]
+    return ours, [word for word in words if not word.startswith("--config.")]
+
+
+def to_dataclass(kind: type[T], section: Mapping[str, Any], *, where: str) -> T:
+    """Builds a frozen dataclass from a config section; every wrong key is named at once.
+
+    Raises:
+        UserError: a key is not a field, or a field without a default is missing.
+    """
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(section) - set(fields))
+    missing = sorted(
+        name
+        for name, f in fields.items()
+        if name not in section
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    )
+    if unknown or missing:
+        words = [f"unknown keys {unknown}" if unknown else "", f"missing {missing}" * bool(missing)]
+        known = f"known keys: {', '.join(fields)}"
+        raise UserError(" and ".join(w for w in words if w), where=f"config.{where}", fix=known)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+    return kind(**values)

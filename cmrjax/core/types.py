@@ -1,0 +1,4 @@
+"""Small constants that data and models must agree on."""
+
+# The token id that fills a short sentence up; masks are derived from it.
+PAD_ID = 0

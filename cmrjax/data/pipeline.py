@@ -1,0 +1,188 @@
+"""From records to batches of studies, through grain.
+
+The position in the data is one integer, examples consumed. The pipeline stays a MapDataset, so that
+starting at example k is an index, not a replay: after `shuffle().repeat()`, process p of n reads
+`ds[k:][p::n]`, which is the same global order for any number of processes.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import grain
+import numpy as np
+from tokenizers import Tokenizer
+
+from cmrjax.core.errors import UserError
+from cmrjax.data import tokenizer as wordpiece
+from cmrjax.data.contract import InputContract
+from cmrjax.data.records import RecordSource, Study, studies
+from cmrjax.data.reports import near_key, sentences
+from cmrjax.data.transforms import sample_clip
+
+Batch = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data a run reads and how an example is drawn from a study.
+
+    Args:
+        dataset: directory that `prepare` wrote.
+        split: `train`, `val` or `test`.
+        fold: `(i, k)` for cross-validation; empty for the pinned split.
+        cines: cines drawn from a study for one example.
+        sentences: sentences drawn from its report.
+        statements: longest list of a report's statements that positives are looked up in.
+        clip_frames: frames of a clip.
+        clip_sampling: `uniform` or `ed_es`.
+        crop_size: rows and columns of a clip; 0 takes the stored size.
+        report_sections: sections that sentences come from.
+        max_tokens: longest sentence in tokens.
+    """
+
+    dataset: str
+    split: str = "train"
+    fold: tuple[int, ...] = ()
+    cines: int = 4
+    sentences: int = 2
+    statements: int = 32
+    clip_frames: int = 16
+    clip_sampling: str = "uniform"
+    crop_size: int = 0
+    report_sections: tuple[str, ...] = ("findings", "impression")
+    max_tokens: int = 32
+
+    def patients(self, source: RecordSource, split: str | None = None) -> frozenset[str]:
+        """The patients of this split (or another) under this fold."""
+        if self.fold and len(self.fold) != 2:
+            raise UserError(f"fold = {self.fold}", where="config.data.fold", fix="give (i, k)")
+        fold = (self.fold[0], self.fold[1]) if self.fold else None
+        return source.splits.patients(split or self.split, fold)
+
+
+def statement_key(sentence: str) -> int:
+    """A 32-bit key of what a sentence states; numbers and punctuation do not count, 0 is padding."""
+    return zlib.crc32(near_key(sentence).encode()) or 1
+
+
+class StudyExamples(grain.transforms.RandomMap):
+    """Draws an example, its cines and sentences, from a study.
+
+    Args:
+        source: the dataset.
+        config: how to draw.
+        contract: the model's own input.
+        tokenizer: None leaves the text out.
+        tasks: labels to add, in this order.
+    """
+
+    def __init__(
+        self,
+        source: RecordSource,
+        config: DataConfig,
+        contract: InputContract,
+        *,
+        tokenizer: Tokenizer | None,
+        tasks: Sequence[str] = (),
+    ):
+        self._source, self._config, self._contract = source, config, contract
+        self._tokenizer, self._tasks = tokenizer, tuple(tasks)
+
+    def random_map(self, element: Study, rng: np.random.Generator) -> Batch:
+        """One example; see `Contrastive.loss` for the shapes, here without the batch."""
+        rows = sorted(rng.permutation(len(element.rows))[: self._config.cines])
+        records = [self._source[element.rows[i]] for i in rows]
+        side, cines = self._contract.crop_size, self._config.cines
+        clips = np.zeros((cines, self._contract.clip_frames, side, side), np.uint8)
+        for i, record in enumerate(records):
+            clips[i] = sample_clip(record["cine"], self._contract, rng)
+        example = {"clips": clips, "clip_mask": np.arange(cines) < len(records)}
+        if self._tokenizer is not None:
+            example |= self._text(records[0]["report"], self._tokenizer, rng)
+        if self._tasks:
+            labels = records[0]["labels"]
+            example["labels"] = np.array([labels[t] for t in self._tasks], np.float32)
+        return example
+
+    def _text(self, report: str, tokenizer: Tokenizer, rng: np.random.Generator) -> Batch:
+        config = self._config
+        listed = sentences(report, config.report_sections)
+        keys = np.array([statement_key(s) for s in listed], np.uint32)
+        drawn = rng.permutation(len(listed))[: config.sentences]
+        tokens = np.zeros((config.sentences, config.max_tokens), np.int32)
+        statement = np.zeros(config.sentences, np.uint32)
+        statements = np.zeros(config.statements, np.uint32)
+        if len(drawn):
+            chosen = [listed[i] for i in drawn]
+            tokens[: len(drawn)] = wordpiece.encode(tokenizer, chosen, max_tokens=config.max_tokens)
+            statement[: len(drawn)] = keys[drawn]
+            # A drawn sentence is always among its own report's statements, however long that is.
+            unique = np.unique(np.concatenate([keys[drawn], keys]), return_index=True)
+            ordered = unique[0][np.argsort(unique[1])][: config.statements]
+            statements[: len(ordered)] = ordered
+        return {"tokens": tokens, "statement": statement, "statements": statements}
+
+
+def example_dataset(
+    members: Sequence[Study], transform: StudyExamples | None, *, seed: int
+) -> grain.MapDataset:
+    """The endless global order of examples: every epoch a new permutation of the studies."""
+    dataset = grain.MapDataset.source(list(members)).seed(seed).shuffle().repeat()
+    return dataset if transform is None else dataset.random_map(transform)
+
+
+def batches(
+    dataset: grain.MapDataset,
+    *,
+    batch_size: int,
+    start: int,
+    process: int = 0,
+    processes: int = 1,
+) -> Iterator[Batch]:
+    """This process's part of every global batch, from example `start` on.
+
+    Args:
+        dataset: of `example_dataset`.
+        batch_size: examples of a global batch.
+        start: global examples already consumed.
+        process: this process's number.
+        processes: number of processes.
+
+    Raises:
+        UserError: the batch does not divide over the processes.
+    """
+    if batch_size % processes:
+        raise UserError(
+            f"a batch of {batch_size} over {processes} processes",
+            where="config.batch_size",
+            fix="make it a multiple",
+        )
+    mine = dataset[start:][process::processes].batch(batch_size // processes)
+    # Reading in the calling thread beats 16 threads on small clips; the device runs ahead anyway.
+    options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    return iter(mine.to_iter_dataset(options))
+
+
+def select_studies(source: RecordSource, config: DataConfig) -> list[Study]:
+    """The studies of the configured split and fold.
+
+    Raises:
+        UserError: there are none.
+    """
+    members = studies(source.index, config.patients(source))
+    if not members:
+        raise UserError(
+            f"no study in split {config.split!r}", where="config.data", fix="check split and fold"
+        )
+    return members
+
+
+def report_sentences(
+    source: RecordSource, members: Sequence[Study], config: DataConfig
+) -> Iterator[tuple[str, str]]:
+    """`(patient id, sentence)` of every report, from one record a study."""
+    for study in members:
+        report = source[study.rows[0]]["report"]
+        for sentence in sentences(report, config.report_sections):
+            yield study.patient_id, sentence

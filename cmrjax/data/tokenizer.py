@@ -1,0 +1,123 @@
+"""WordPiece over radiology sentences (the `tokenizers` library), given or trained on site."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from cmrjax.core.errors import UserError
+from cmrjax.core.types import PAD_ID
+from cmrjax.core.writer import write_bytes_atomic
+
+# A word that fewer patients share may itself identify one of them.
+MIN_PATIENTS = 5
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def _empty(vocabulary: dict[str, int] | None = None) -> Tokenizer:
+    model = models.WordPiece(vocabulary or {}, unk_token="[UNK]", max_input_chars_per_word=40)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        # Digits one by one: "EF 43 %" and "EF 44 %" then share all but one token.
+        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def train_tokenizer(
+    sentences: Iterable[tuple[str, str]], *, vocabulary_size: int, min_patients: int = MIN_PATIENTS
+) -> Tokenizer:
+    """Trains a WordPiece vocabulary on the words that enough patients share.
+
+    Args:
+        sentences: `(patient id, de-identified sentence)` of training patients alone.
+        vocabulary_size: largest number of tokens.
+        min_patients: a word seen in the reports of fewer patients does not enter.
+
+    Raises:
+        UserError: no word is shared by `min_patients` patients.
+    """
+    tokenizer = _empty()
+    patients: dict[str, set[str]] = defaultdict(set)
+    counts: dict[str, int] = defaultdict(int)
+    for patient, sentence in sentences:
+        for word in words(tokenizer, sentence):
+            patients[word].add(patient)
+            counts[word] += 1
+    kept = sorted(word for word in counts if len(patients[word]) >= min_patients)
+    if not kept:
+        raise UserError(
+            f"no word occurs in the reports of {min_patients} training patients",
+            where="tokenizer",
+            fix="prepare the dataset with --reports, or give config.text.vocabulary",
+        )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary_size, special_tokens=list(SPECIAL), show_progress=False
+    )
+    tokenizer.train_from_iterator((word for word in kept for _ in range(counts[word])), trainer)
+    return tokenizer
+
+
+def words(tokenizer: Tokenizer, sentence: str) -> list[str]:
+    """The normalised words of a sentence, before they are cut into pieces."""
+    normal = tokenizer.normalizer.normalize_str(sentence)  # type: ignore[union-attr]
+    return [w for w, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]  # type: ignore[union-attr]
+
+
+def from_vocabulary(path: Path) -> Tokenizer:
+    """Reads BERT's `vocab.txt`: one token a line, its number the line's.
+
+    Raises:
+        UserError: the file is missing or its first token is not [PAD].
+    """
+    if not path.is_file():
+        raise UserError(
+            "no such vocabulary file", where=path.name, fix="check config.text.vocabulary"
+        )
+    tokens = path.read_text(encoding="utf-8").splitlines()
+    if not tokens or tokens[PAD_ID] != SPECIAL[0]:
+        raise UserError(
+            "the first token is not [PAD]", where=path.name, fix="give a BERT vocab.txt"
+        )
+    return _empty({token: i for i, token in enumerate(tokens)})
+
+
+def save_tokenizer(workdir: Path, tokenizer: Tokenizer) -> None:
+    """Writes `tokenizer.json` into a workdir."""
+    write_bytes_atomic(workdir / TOKENIZER_FILE, tokenizer.to_str(pretty=True).encode())
+
+
+def load_tokenizer(workdir: Path) -> Tokenizer:
+    """Reads `tokenizer.json` of a workdir.
+
+    Raises:
+        UserError: it is missing or is not a tokenizer.
+    """
+    path = workdir / TOKENIZER_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises a bare Exception
+        raise UserError("cannot read the tokenizer", where=path.name) from error
+
+
+def encode(tokenizer: Tokenizer, sentences: Sequence[str], *, max_tokens: int) -> np.ndarray:
+    """Turns sentences into ids: [CLS], the pieces, cut or padded to `max_tokens`.
+
+    Returns:
+        int32 `[n, max_tokens]`.
+    """
+    start = tokenizer.token_to_id("[CLS]")
+    ids = np.full((len(sentences), max_tokens), PAD_ID, np.int32)
+    encoded = tokenizer.encode_batch(list(sentences), add_special_tokens=False)
+    for row, encoding in zip(ids, encoded, strict=True):
+        pieces = [start, *encoding.ids][:max_tokens]
+        row[: len(pieces)] = pieces
+    return ids

@@ -1,0 +1,85 @@
+"""From a stored cine to the clip that a model sees; training and inference share this code."""
+
+import numpy as np
+
+from cmrjax.core.errors import UserError
+from cmrjax.data.contract import InputContract
+
+SAMPLINGS = ("uniform", "ed_es")
+
+
+def frame_indices(
+    cine: np.ndarray, *, frames: int, sampling: str, phase: float = 0.0
+) -> np.ndarray:
+    """Which frames of a cycle make the clip.
+
+    Args:
+        cine: uint8 `[t, h, w]`, one cardiac cycle from end-diastole on.
+        frames: frames of the clip.
+        sampling: `uniform` over the cycle, or `ed_es`: the first frame and the one that differs
+            most from it, which is end-systole.
+        phase: 0..1, where in each interval a uniform sample falls; training draws it.
+
+    Returns:
+        int `[frames]`.
+
+    Raises:
+        UserError: the cine has fewer frames than the clip, or the sampling is unknown.
+    """
+    stored = len(cine)
+    if sampling not in SAMPLINGS:
+        raise UserError(f"unknown clip sampling {sampling!r}", fix=f"use one of {SAMPLINGS}")
+    if sampling == "ed_es":
+        if frames != 2:
+            raise UserError(f"ed_es sampling gives 2 frames, not {frames}", where="config.data")
+        difference = np.abs(cine.astype(np.int16) - cine[0].astype(np.int16)).mean(axis=(1, 2))
+        return np.array([0, int(difference.argmax())])
+    if frames > stored:
+        raise UserError(
+            f"a clip of {frames} frames from cines of {stored}",
+            where="config.data.clip_frames",
+            fix="lower it, or prepare the dataset with more --frames",
+        )
+    return np.floor((np.arange(frames) + phase) * stored / frames).astype(np.int64)
+
+
+def sample_clip(
+    cine: np.ndarray, contract: InputContract, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Cuts a clip from a cine, still uint8.
+
+    Args:
+        cine: uint8 `[t, h, w]`.
+        contract: the model's own input.
+        rng: draws the phase of the frames in training; None takes the fixed frames of inference.
+
+    Returns:
+        uint8 `[clip_frames, crop_size, crop_size]`.
+    """
+    frames = frame_indices(
+        cine,
+        frames=contract.clip_frames,
+        sampling=contract.clip_sampling,
+        phase=0.0 if rng is None else float(rng.random()),
+    )
+    margin = (cine.shape[-1] - contract.crop_size) // 2
+    if margin < 0:
+        raise UserError(
+            f"a crop of {contract.crop_size} from frames of {cine.shape[-1]}",
+            where="config.data.crop_size",
+        )
+    stop = margin + contract.crop_size
+    return cine[frames, margin:stop, margin:stop]
+
+
+def prepare_clip(cine: np.ndarray, contract: InputContract) -> np.ndarray:
+    """The clip of inference: fixed frames, central crop, values in 0..1.
+
+    Args:
+        cine: uint8 `[t, h, w]`.
+        contract: the model's own input.
+
+    Returns:
+        float32 `[clip_frames, crop_size, crop_size]`.
+    """
+    return sample_clip(cine, contract).astype(np.float32) / 255.0

@@ -1,0 +1,229 @@
+"""From a config to the parts of a run: data, tokenizer, contract, objective.
+
+Shared by the jobs that need to build a run's network: training, and encoders of a workdir.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from cmrjax.core.config import to_dataclass
+from cmrjax.core.errors import UserError
+from cmrjax.data import tokenizer as wordpiece
+from cmrjax.data.contract import InputContract
+from cmrjax.data.pipeline import DataConfig, report_sentences, select_studies
+from cmrjax.data.records import RecordSource
+from cmrjax.models.text_encoder import TextEncoderConfig
+from cmrjax.models.two_tower import TwoTowerConfig
+from cmrjax.models.video_vit import VideoViTConfig
+from cmrjax.objectives.augment import AugmentConfig
+from cmrjax.objectives.base import Objective
+from cmrjax.objectives.contrastive import Contrastive, ContrastiveConfig
+from cmrjax.objectives.supervised import Supervised, SupervisedConfig
+from cmrjax.optim import OptimConfig
+
+OBJECTIVES = ("contrastive", "supervised")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainedConfig:
+    """Where initial weights come from.
+
+    Args:
+        workdir: a workdir of `train`; empty starts from scratch.
+        step: which checkpoint; -1 takes the newest.
+        take: the parts of the network that are taken; each must be there with equal shapes.
+    """
+
+    workdir: str = ""
+    step: int = -1
+    take: tuple[str, ...] = ("video",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A training config, checked. The sections stay plain dicts until their parts are built.
+
+    Args:
+        data: see `DataConfig`.
+        steps: optimizer steps of the whole run.
+        batch_size: studies of a global batch.
+        seed: of parameters, data order and augmentation.
+        checkpoint_every: steps between checkpoints; the last step always has one.
+        log_every: steps between lines of metrics.
+        keep_checkpoints: how many to keep; 0 keeps all.
+        mesh: axis name -> size.
+        pretrained: see `PretrainedConfig`.
+        model: see `VideoViTConfig` (and `joint`, `init_temperature`, `init_bias`).
+        objective: `name` and the objective's own keys.
+        optim: see `OptimConfig`.
+        text: see `TextEncoderConfig`, with `vocabulary_size` and `vocabulary`.
+        augment: see `AugmentConfig`.
+    """
+
+    data: Mapping[str, Any]
+    steps: int
+    batch_size: int
+    seed: int
+    checkpoint_every: int
+    model: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    optim: Mapping[str, Any]
+    mesh: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    pretrained: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    text: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    augment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    log_every: int = 20
+    keep_checkpoints: int = 0
+
+    def data_config(self) -> DataConfig:
+        """The `data` section."""
+        return to_dataclass(DataConfig, self.data, where="data")
+
+    def optim_config(self) -> OptimConfig:
+        """The `optim` section."""
+        return to_dataclass(OptimConfig, self.optim, where="optim")
+
+    def pretrained_config(self) -> PretrainedConfig:
+        """The `pretrained` section."""
+        return to_dataclass(PretrainedConfig, self.pretrained, where="pretrained")
+
+    @property
+    def objective_name(self) -> str:
+        """`contrastive` or `supervised`."""
+        name = self.objective.get("name", "")
+        if name not in OBJECTIVES:
+            raise UserError(f"name = {name!r}", where="config.objective", fix=f"use {OBJECTIVES}")
+        return name
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `config.json`."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def run_config(config: Mapping[str, Any]) -> RunConfig:
+    """Checks a config's keys, all sections of it.
+
+    Raises:
+        UserError: names every unknown or missing key of a section.
+    """
+    run = to_dataclass(RunConfig, config, where="")
+    data, _ = run.data_config(), run.optim_config()
+    run.pretrained_config(), run.objective_name
+    video_config(run, clip=(data.clip_frames, 0, 0))
+    for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
+        if getattr(run, name) < 1:
+            raise UserError(f"{name} = {getattr(run, name)}", where="config", fix="give 1 or more")
+    return run
+
+
+def load_run_config(workdir: Path) -> RunConfig:
+    """Reads a workdir's `config.json`.
+
+    Raises:
+        UserError: the folder is not a workdir.
+    """
+    path = workdir / "config.json"
+    try:
+        return run_config(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        raise UserError(
+            "not a workdir: config.json is missing or unreadable",
+            where=str(workdir),
+            fix="give the --workdir of a cmrjax train job",
+        ) from None
+
+
+_JOINT_KEYS = ("joint", "init_temperature", "init_bias")
+
+
+def video_config(run: RunConfig, *, clip: tuple[int, int, int]) -> VideoViTConfig:
+    """The video tower's config for a clip of this shape."""
+    section = {k: v for k, v in run.model.items() if k not in _JOINT_KEYS}
+    return to_dataclass(VideoViTConfig, section | {"clip": clip}, where="model")
+
+
+def input_contract(run: RunConfig, source: RecordSource) -> InputContract:
+    """What the model adds between a record and its input."""
+    data = run.data_config()
+    return InputContract(
+        clip_frames=data.clip_frames,
+        clip_sampling=data.clip_sampling,
+        crop_size=data.crop_size or source.contract.size,
+        normalise="unit",
+        report_sections=data.report_sections,
+        tokenizer="wordpiece" if run.objective_name == "contrastive" else "none",
+        max_tokens=data.max_tokens,
+    )
+
+
+def make_tokenizer(run: RunConfig, source: RecordSource) -> Tokenizer:
+    """The given vocabulary, or one trained on the training patients' reports.
+
+    Under cross-validation "training" means the fold's: nothing of a test patient's text is seen.
+    """
+    if vocabulary := run.text.get("vocabulary", ""):
+        return wordpiece.from_vocabulary(Path(vocabulary))
+    data = dataclasses.replace(run.data_config(), split="train")
+    texts = report_sentences(source, select_studies(source, data), data)
+    return wordpiece.train_tokenizer(texts, vocabulary_size=run.text.get("vocabulary_size", 1000))
+
+
+def make_objective(
+    run: RunConfig, contract: InputContract, *, vocabulary: int = 0, source: RecordSource | None
+) -> Objective:
+    """Builds the objective.
+
+    Args:
+        run: the config.
+        contract: the model's own input.
+        vocabulary: number of tokens; 0 without text.
+        source: gives the label statistics that a supervised objective standardises with; None
+            leaves them at 0 and 1, which is enough for its network.
+    """
+    clip = (contract.clip_frames, contract.crop_size, contract.crop_size)
+    video = video_config(run, clip=clip)
+    augment = to_dataclass(AugmentConfig, run.augment, where="augment")
+    section = {k: v for k, v in run.objective.items() if k != "name"}
+    if run.objective_name == "supervised":
+        config = to_dataclass(SupervisedConfig, section, where="objective")
+        if source is not None:
+            config = _with_statistics(config, run, source)
+        else:
+            k = len(config.regression)
+            config = dataclasses.replace(config, mean=(0.0,) * k, std=(1.0,) * k)
+        return Supervised(model=video, config=config, augment=augment)
+    text = {k: v for k, v in run.text.items() if k not in ("vocabulary_size", "vocabulary")}
+    text_section = text | {"vocabulary": vocabulary, "max_tokens": contract.max_tokens}
+    model = TwoTowerConfig(
+        video=video,
+        text=to_dataclass(TextEncoderConfig, text_section, where="text"),
+        **{k: v for k, v in run.model.items() if k in _JOINT_KEYS},
+    )
+    config = to_dataclass(ContrastiveConfig, section, where="objective")
+    return Contrastive(model=model, config=config, augment=augment)
+
+
+def _with_statistics(
+    config: SupervisedConfig, run: RunConfig, source: RecordSource
+) -> SupervisedConfig:
+    members = select_studies(source, dataclasses.replace(run.data_config(), split="train"))
+    labels = [source[study.rows[0]]["labels"] for study in members]
+    unknown = sorted({*config.binary, *config.regression} - set(labels[0]))
+    if unknown:
+        raise UserError(
+            f"the dataset has no labels {unknown}",
+            where="config.objective",
+            fix=f"use some of {sorted(labels[0])}",
+        )
+    values = np.array([[row[task] for task in config.regression] for row in labels], np.float64)
+    return dataclasses.replace(
+        config,
+        mean=tuple(np.nanmean(values, axis=0).tolist()) if config.regression else (),
+        std=tuple(np.nanstd(values, axis=0).tolist()) if config.regression else (),
+    )

@@ -1,0 +1,43 @@
+"""What a run optimises: the one protocol that the train step and the loop know."""
+
+import dataclasses
+from typing import Any, Protocol
+
+import jax
+from flax import nnx
+
+PyTree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Aux:
+    """What a loss returns beside its value.
+
+    Args:
+        metrics: scalars to log.
+        extra: the new state that gradients do not train (an EMA teacher, a centre).
+    """
+
+    metrics: dict[str, jax.Array]
+    extra: PyTree
+
+
+jax.tree_util.register_dataclass(Aux, data_fields=["metrics", "extra"], meta_fields=[])
+
+
+class Objective(Protocol):
+    """A pure function of parameters and batch, with the shapes of its parameters."""
+
+    def abstract(self) -> nnx.Module:
+        """The module with shapes and logical axis names, no arrays."""
+        ...
+
+    def init(self, key: jax.Array) -> tuple[PyTree, PyTree]:
+        """Initial `(params, extra)`; params is a pure nested dict."""
+        ...
+
+    def loss(
+        self, params: PyTree, extra: PyTree, batch: PyTree, key: jax.Array, step: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """The scalar loss of a batch."""
+        ...

@@ -1,0 +1,79 @@
+"""Labels as the target: the ceiling that contrastive training is printed beside."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from cmrjax.models.heads import StudyRegressor
+from cmrjax.models.video_vit import VideoViTConfig
+from cmrjax.objectives.augment import AugmentConfig, augment, to_unit
+from cmrjax.objectives.base import Aux, PyTree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SupervisedConfig:
+    """Which labels, and how they are scaled.
+
+    Args:
+        binary: tasks trained with binary cross-entropy.
+        regression: tasks trained with the squared error of the standardised value.
+        mean: of each regression task on the training patients.
+        std: likewise, the standard deviation.
+    """
+
+    binary: tuple[str, ...]
+    regression: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Supervised:
+    """Multi-task training on study labels; see `objectives.base.Objective`."""
+
+    model: VideoViTConfig
+    config: SupervisedConfig
+    augment: AugmentConfig
+
+    def _create(self, key: jax.Array) -> StudyRegressor:
+        outputs = len(self.config.binary) + len(self.config.regression)
+        return StudyRegressor(self.model, outputs, rngs=nnx.Rngs(key))
+
+    def abstract(self) -> StudyRegressor:
+        """The tower and head with shapes and axis names, no arrays."""
+        return nnx.eval_shape(lambda: self._create(jax.random.key(0)))
+
+    def init(self, key: jax.Array) -> tuple[PyTree, PyTree]:
+        """Initial parameters; there is no other state."""
+        return nnx.to_pure_dict(nnx.state(self._create(key), nnx.Param)), {}
+
+    def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
+        """Mean loss over tasks; an unknown label (NaN) counts nowhere.
+
+        Args:
+            params: of `init`.
+            extra: empty.
+            batch: `clips` uint8 `[b, cines, t, h, w]`, `clip_mask` `[b, cines]`, `labels` float32
+                `[b, k]` in the order binary, regression.
+            key: random key of this step.
+            step: optimizer steps done; unused.
+        """
+        del step
+        model = nnx.merge(nnx.split(self.abstract())[0], params)
+        shape = batch["clips"].shape
+        clips = augment(to_unit(batch["clips"]).reshape(-1, *shape[2:]), key, self.augment)
+        outputs = model(clips.reshape(shape), batch["clip_mask"])
+        binary = len(self.config.binary)
+        known = jnp.isfinite(batch["labels"])
+        labels = jnp.where(known, batch["labels"], 0.0)
+        logits, target = outputs[:, :binary], labels[:, :binary]
+        cross_entropy = jax.nn.softplus(logits) - target * logits
+        losses = cross_entropy
+        if self.config.regression:
+            mean, std = jnp.array(self.config.mean), jnp.array(self.config.std)
+            squared = (outputs[:, binary:] - (labels[:, binary:] - mean) / std) ** 2
+            losses = jnp.concatenate([cross_entropy, squared], axis=1)
+        loss = jnp.sum(jnp.where(known, losses, 0.0)) / jnp.maximum(known.sum(), 1)
+        return loss, Aux({}, extra)
