@@ -114,7 +114,9 @@ def run_config(config: Mapping[str, Any]) -> RunConfig:
     """
     run = to_dataclass(RunConfig, config, where="")
     data, _ = run.data_config(), run.optim_config()
-    run.pretrained_config(), run.objective_name
+    run.pretrained_config()
+    if run.objective_name == "contrastive" and not run.text:
+        raise UserError("no text section", where="config.text", fix="give the text tower")
     video_config(run, clip=(data.clip_frames, 0, 0))
     for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
         if getattr(run, name) < 1:

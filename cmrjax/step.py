@@ -36,8 +36,8 @@ class TrainState:
     params: PyTree
     extra: PyTree
     opt_state: PyTree
-    step: jax.Array
-    examples: jax.Array
+    step: Any
+    examples: Any
 
 
 jax.tree_util.register_dataclass(

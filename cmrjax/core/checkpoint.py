@@ -27,6 +27,10 @@ def folder(workdir: Path, step: int) -> Path:
     return workdir / "checkpoints" / str(step)
 
 
+def _state_path(workdir: Path, step: int) -> str:
+    return str(folder(workdir, step).absolute() / "state")
+
+
 def steps(workdir: Path) -> list[int]:
     """The steps of all complete checkpoints, ascending."""
     root = workdir / "checkpoints"
@@ -49,7 +53,7 @@ def save(workdir: Path, step: int, state: PyTree, *, keep: int | None = None) ->
         shutil.rmtree(target, ignore_errors=True)  # an unfinished one of a killed run
         target.mkdir(parents=True)
     _barrier(f"checkpoint-folder-{step}")
-    ocp.save(target.absolute() / "state", state)
+    ocp.save(_state_path(workdir, step), state)
     if jax.process_index() == 0:
         write_json_atomic(target / MANIFEST, {"step": step, "sha256": _hashes(target)})
         for old in steps(workdir)[: -keep or None] if keep else []:
@@ -112,7 +116,7 @@ def restore(workdir: Path, step: int, target: PyTree) -> PyTree:
         target: a tree of `jax.ShapeDtypeStruct` with shardings.
     """
     verify(workdir, step)
-    return ocp.load(folder(workdir, step).absolute() / "state", target)
+    return ocp.load(_state_path(workdir, step), target)
 
 
 def restore_params(workdir: Path, step: int | None = None) -> tuple[int, dict[str, Any]]:
@@ -138,7 +142,7 @@ def restore_params(workdir: Path, step: int | None = None) -> tuple[int, dict[st
         )
     step = available[-1] if step is None else step
     verify(workdir, step)
-    path = folder(workdir, step).absolute() / "state"
+    path = _state_path(workdir, step)
     context = ocp.Context()
     context.pytree.loading.partial_load = True
     metadata = ocp.metadata(path).metadata

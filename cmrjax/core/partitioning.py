@@ -20,7 +20,7 @@ from cmrjax.core.errors import UserError
 flax.config.update("flax_always_shard_variable", False)
 
 MESH_AXES = ("data", "fsdp", "tensor")
-# The batch is split over both kinds of data parallelism; FSDP differs only in where parameters live.
+# The batch is split over both axes; they differ only in where parameters live.
 BATCH_AXES = ("data", "fsdp")
 
 RULES: Mapping[str, str | None] = {
@@ -42,8 +42,8 @@ def make_mesh(sizes: Mapping[str, int] | None = None, *, devices: list | None = 
     """Builds the mesh (data, fsdp, tensor) over `devices`.
 
     Args:
-        sizes: axis name -> size; a size of -1 takes the devices that the others leave. Axes that are
-            not named have size 1, but for `data`, which is -1 unless given.
+        sizes: axis name -> size; a size of -1 takes the devices that the others leave. An axis
+            that is not named has size 1, but for `data`, which is -1 unless given.
         devices: devices to use; all of them by default.
 
     Raises:

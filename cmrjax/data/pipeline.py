@@ -62,7 +62,7 @@ class DataConfig:
 
 
 def statement_key(sentence: str) -> int:
-    """A 32-bit key of what a sentence states; numbers and punctuation do not count, 0 is padding."""
+    """A 32-bit key of what a sentence states, numbers and marks aside; 0 is padding."""
     return zlib.crc32(near_key(sentence).encode()) or 1
 
 

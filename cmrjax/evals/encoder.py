@@ -7,6 +7,7 @@ runs any of them beside the others.
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -123,7 +124,7 @@ def _encoder(workdir: Path, run: RunConfig, params, *, name: str, step: int) -> 
 
     @jax.jit
     def cine(params, clips):
-        model = nnx.merge(graph, params)
+        model: Any = nnx.merge(graph, params)
         pooled = model.video(clips)
         if isinstance(model, TwoTower):
             return l2_normalise(model.project_video(pooled)), pooled
@@ -139,7 +140,11 @@ def _encoder(workdir: Path, run: RunConfig, params, *, name: str, step: int) -> 
     if not isinstance(module, TwoTower):
         return Encoder(**fields)
     tokenizer = wordpiece.load_tokenizer(workdir)
-    text = jax.jit(lambda params, ids: nnx.merge(graph, params).encode_text(ids))
+
+    @jax.jit
+    def text(params, ids):
+        model: Any = nnx.merge(graph, params)
+        return model.encode_text(ids)
 
     def encode_text(sentences: Sequence[str]) -> np.ndarray:
         ids = wordpiece.encode(tokenizer, sentences, max_tokens=contract.max_tokens)

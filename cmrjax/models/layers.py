@@ -83,8 +83,8 @@ class Block(nnx.Module):
 class Trunk(nnx.Module):
     """A stack of equal blocks, held as one set of stacked parameters and run by `lax.scan`.
 
-    Scanning keeps compile time independent of depth; rematerialisation keeps only the blocks' inputs
-    for the backward pass.
+    Scanning keeps compile time independent of depth; rematerialisation keeps only the blocks'
+    inputs for the backward pass.
     """
 
     def __init__(
