@@ -20,6 +20,7 @@ from cmrjax.data.records import (
 )
 from cmrjax.data.splits import Splits, save_splits
 
+SERIES_FILE = "series.jsonl"
 SHARD_BYTES = 128 << 20
 
 
@@ -94,6 +95,7 @@ def write_dataset(
     directory: Path,
     *,
     info: Mapping[str, Any],
+    series: Sequence[Mapping[str, Any]] = (),
     contract: DatasetContract,
     splits: Splits,
     studies: Iterable[tuple[str, Iterable[PackedRecord]]],
@@ -104,6 +106,7 @@ def write_dataset(
     Args:
         directory: an existing, empty folder.
         info: what `dataset.json` holds, with 'name' and 'label_tasks'.
+        series: rows for the data card: study, view, slices, phases, spacing, gap.
         contract: the dataset's contract.
         splits: the pinned splits.
         studies: study ids in rising order, each with its records in order.
@@ -132,5 +135,6 @@ def write_dataset(
     record_features(contract, sorted(info["label_tasks"])).save_config(str(directory))
     (directory / TFDS_INFO_FILE).write_text(json.dumps(tfds_info, indent=2) + "\n")
     (directory / INFO_FILE).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
+    (directory / SERIES_FILE).write_text("\n".join(map(json.dumps, series)) + "\n")
     save_splits(directory, splits)
     save_contract(directory, contract)

@@ -171,9 +171,14 @@ def _resample_mask(
         for c in range(int(mask.max()) + 1)
     ]
     best = np.argmax(classes, axis=0).astype(np.uint8)
-    if len(best) == count:
-        return best
     out = np.zeros((count, size, size), np.uint8)
-    for i, frame in enumerate(best):
-        out[i * count // len(best)] = frame
+    out[mask_places(len(best), count)] = best
     return out
+
+
+def mask_places(frames: int, count: int) -> np.ndarray:
+    """Which of `count` resampled frames the masks of `frames` original ones belong to.
+
+    A mask is never interpolated over time: it moves to the frame nearest before its own time.
+    """
+    return np.arange(frames) * count // frames

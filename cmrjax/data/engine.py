@@ -1,0 +1,169 @@
+"""Runs one pure function over studies in a process pool; a stopped run goes on where it was."""
+
+import json
+import math
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cmrjax.core.clock import progress
+from cmrjax.core.errors import CmrjaxError
+from cmrjax.data import tfrecord
+from cmrjax.data.shards import PackedRecord
+from cmrjax.data.study import Settings, StudyResult, StudyTask
+
+Process = Callable[[StudyTask, Settings], StudyResult]
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+_AHEAD = 4  # batches a worker has waiting: enough to keep it busy, few enough to stop at once
+
+
+def _worker_start() -> None:
+    # Ctrl-C goes to the whole group; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Executor | None]:
+    """A process pool, or nothing for one worker, who works here."""
+    if workers <= 1:
+        yield None
+        return
+    # Each worker is one core's worth: its own threads would only take turns.
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    # Spawned, not forked: the parent may hold threads of jax.
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_worker_start)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def map_batches(
+    executor: Executor | None,
+    function: Callable[[Sequence[_A]], _B],
+    items: Sequence[_A],
+    *,
+    size: int,
+    workers: int,
+) -> Iterator[_B]:
+    """Applies a function to batches of items; results come in whatever order they are ready."""
+    batches = (items[i : i + size] for i in range(0, len(items), size))
+    if executor is None:
+        yield from map(function, batches)
+        return
+    running: set[Future[_B]] = set()
+    for batch in batches:
+        running.add(executor.submit(function, batch))
+        if len(running) >= workers * _AHEAD:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    while running:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
+
+
+def _store(folder: Path, result: StudyResult) -> None:
+    """Keeps a study's result; its JSON file, written last, says that it is complete."""
+    body = folder / f"{result.study_id}.tfrecord"
+    body.write_bytes(b"".join(tfrecord.frame(record.payload) for record in result.records))
+    row = asdict(replace(result, records=()))
+    row["labels"] = {k: None if math.isnan(v) else v for k, v in result.labels.items()}
+    row["records"] = [(r.view, r.slice_index) for r in result.records]
+    row["bytes"] = sum(len(r.payload) for r in result.records)
+    part = folder / f"{result.study_id}.part"
+    part.write_text(json.dumps(row))
+    os.replace(part, folder / f"{result.study_id}.json")
+
+
+class StudyBatch:
+    """A picklable function of a batch of studies: prepares each and keeps its result.
+
+    Args:
+        process: the source's pure function of one study.
+        settings: the dataset's settings.
+        folder: where results are kept.
+    """
+
+    def __init__(self, process: Process, settings: Settings, folder: Path):
+        self._process, self._settings, self._folder = process, settings, folder
+
+    def __call__(self, tasks: Sequence[StudyTask]) -> tuple[int, int]:
+        """Returns how many studies it was given, and how many of them gave nothing."""
+        empty = 0
+        for task in tasks:
+            try:
+                result = self._process(task, self._settings)
+            except CmrjaxError:
+                raise
+            except Exception as error:  # one odd study must not stop a night's run
+                study_id = self._settings.hasher.id("study", task.study_uid)
+                result = StudyResult(study_id, rejected={f"study.{type(error).__name__}": 1})
+            empty += not result.records
+            _store(self._folder, result)
+        return len(tasks), empty
+
+
+def run_studies(
+    executor: Executor | None,
+    tasks: Sequence[StudyTask],
+    process: Process,
+    settings: Settings,
+    *,
+    folder: Path,
+    workers: int,
+) -> None:
+    """Prepares every study that is not done yet, with progress on stderr."""
+    folder.mkdir(parents=True, exist_ok=True)
+    left = [
+        t
+        for t in tasks
+        if not (folder / f"{settings.hasher.id('study', t.study_uid)}.json").exists()
+    ]
+    bar = progress(
+        total=len(tasks), initial=len(tasks) - len(left), unit="study", description="prepare"
+    )
+    with bar:
+        empty, work = 0, StudyBatch(process, settings, folder)
+        for done, nothing in map_batches(executor, work, left, size=4, workers=workers):
+            empty += nothing
+            bar.set_postfix(rejected=empty, refresh=False)
+            bar.update(done)
+
+
+def summaries(folder: Path) -> list[dict[str, Any]]:
+    """What is kept of each study beside its records, sorted by study id."""
+    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    for row in rows:
+        row["labels"] = {k: math.nan if v is None else v for k, v in row["labels"].items()}
+    return rows
+
+
+def stored_records(folder: Path, row: dict[str, Any]) -> Iterator[PackedRecord]:
+    """A study's kept records, their checksums looked at."""
+    study_id = row["study_id"]
+    payloads = tfrecord.scan(folder / f"{study_id}.tfrecord")
+    for (view, slice_index), (_, payload) in zip(row["records"], payloads, strict=True):
+        yield PackedRecord(payload, study_id, row["patient_id"], view, slice_index)
+
+
+def total(rows: Sequence[dict[str, Any]], key: str) -> Counter[str]:
+    """Adds up the counts that every study keeps under a key."""
+    out: Counter[str] = Counter()
+    for row in rows:
+        out.update(row[key])
+    return out

@@ -1,0 +1,162 @@
+"""What passes between a source, the engine and the shards: tasks, settings, results, records."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from cmrjax.data.contract import DatasetContract
+from cmrjax.data.deid.ids import Hasher
+from cmrjax.data.shards import PackedRecord, record_features
+from cmrjax.data.standardise import mask_places, standardise
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for every study of a dataset.
+
+    Args:
+        contract: what each cine becomes.
+        tasks: label tasks, sorted.
+        hasher: makes the ids.
+    """
+
+    contract: DatasetContract
+    tasks: tuple[str, ...]
+    hasher: Hasher
+
+
+@dataclass(frozen=True)
+class StudyTask:
+    """One study to prepare.
+
+    Args:
+        study_uid: its identifier, before hashing.
+        paths: its files, sorted.
+        report: its report, before scrubbing.
+        labels: task -> number, NaN where unknown.
+    """
+
+    study_uid: str
+    paths: tuple[str, ...]
+    report: str
+    labels: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What became of one study.
+
+    Args:
+        study_id: its hashed id.
+        patient_id: its patient's hashed id; empty when nothing was kept.
+        records: its records, sorted by view and slice.
+        labels: task -> number, NaN where unknown.
+        rejected: what was left out, by reason.
+        scrubbed: how often each de-identification rule applied.
+        series: for the data card, a row for each stack.
+        has_report: whether it has a report.
+    """
+
+    study_id: str
+    patient_id: str = ""
+    records: tuple[PackedRecord, ...] = ()
+    labels: Mapping[str, float] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    scrubbed: Mapping[str, int] = field(default_factory=dict)
+    series: Sequence[Mapping[str, Any]] = ()
+    has_report: bool = False
+
+
+@dataclass(frozen=True)
+class RawCine:
+    """One cine as scanned, ready to be standardised.
+
+    Args:
+        frames: float32 `[t, h, w]`.
+        spacing: mm between rows and between columns.
+        centre: (row, column) of the heart.
+        view: its view.
+        slice_index: its number in its stack.
+        position_mm: its place along the slice normal.
+        gap_mm: distance between the stack's slices.
+        trigger_ms: time of each frame after the R wave, NaN where unknown, `[t]`.
+        series_id: hashed id.
+        mask: uint8 `[t, h, w]`, or nothing.
+    """
+
+    frames: np.ndarray
+    spacing: np.ndarray
+    centre: np.ndarray
+    view: str
+    slice_index: int
+    position_mm: float
+    gap_mm: float
+    trigger_ms: np.ndarray
+    series_id: str
+    mask: np.ndarray | None = None
+
+
+_features = lru_cache(maxsize=4)(record_features)
+
+
+def _times(trigger_ms: np.ndarray, count: int) -> np.ndarray:
+    """Trigger times at resampled frames; past the last one the cycle goes on at its own pace."""
+    t = len(trigger_ms)
+    if t == count:
+        return trigger_ms.astype(np.float32)
+    step = float(np.median(np.diff(trigger_ms))) if t > 1 else 0.0
+    longer = np.append(trigger_ms, trigger_ms[-1] + step)
+    return np.interp(np.arange(count) * t / count, np.arange(t + 1), longer).astype(np.float32)
+
+
+def pack(
+    cine: RawCine,
+    settings: Settings,
+    *,
+    study_id: str,
+    patient_id: str,
+    report: str,
+    labels: Mapping[str, float],
+) -> PackedRecord:
+    """Standardises a cine and serializes its record."""
+    contract = settings.contract
+    done = standardise(
+        cine.frames,
+        spacing=cine.spacing,
+        centre=cine.centre,
+        spacing_mm=contract.spacing_mm,
+        size=contract.size,
+        count=contract.frames,
+        mask=cine.mask,
+    )
+    record: dict[str, Any] = {
+        "cine": done.cine,
+        "view": cine.view,
+        "slice_index": cine.slice_index,
+        "slice_position_mm": cine.position_mm,
+        "gap_mm": cine.gap_mm,
+        "trigger_times_ms": _times(cine.trigger_ms, contract.frames),
+        "spacing_mm": np.full(2, contract.spacing_mm, np.float32),
+        "original_spacing_mm": cine.spacing.astype(np.float32),
+        "original_size": np.array(cine.frames.shape[1:], np.int32),
+        "original_frames": len(cine.frames),
+        "crop_centre": done.crop_centre.astype(np.float32),
+        "intensity_window": np.array(done.window, np.float32),
+        "patient_id": patient_id,
+        "study_id": study_id,
+        "series_id": cine.series_id,
+        "report": report,
+        "labels": {task: labels.get(task, math.nan) for task in settings.tasks},
+    }
+    if contract.masks:
+        annotated = np.zeros(contract.frames, np.uint8)
+        if done.mask is not None:
+            annotated[mask_places(len(cine.frames), contract.frames)] = 1
+        record["mask"] = np.zeros_like(done.cine) if done.mask is None else done.mask
+        record["mask_frames"] = annotated
+    payload = _features(contract, settings.tasks).serialize_example(record)
+    return PackedRecord(payload, study_id, patient_id, cine.view, cine.slice_index)

@@ -1,0 +1,361 @@
+"""`cmrjax prepare`: scans and reports in, a dataset out.
+
+Every study is one pure function call, kept in `<output>.partial/` as it is done; the dataset is put
+together in study order and appears under its name in one rename. So a stopped run goes on where it
+was, and any number of workers gives the same bytes.
+"""
+
+import argparse
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cmrjax.core.errors import PreemptedError, UserError
+from cmrjax.data import engine, labels, shards
+from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
+from cmrjax.data.deid.ids import Hasher, keyed_hasher, public_hasher
+from cmrjax.data.sources import acdc, dicom_export
+from cmrjax.data.splits import FOLDS, FRACTIONS, make_splits
+from cmrjax.data.standardise import INTENSITY
+from cmrjax.data.study import Settings, StudyTask
+
+_SCAN_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Job:
+    """A source's studies and what is known before reading them.
+
+    Args:
+        studies: what to prepare.
+        process: the pure function of one study.
+        label_tasks: kind of each label task.
+        rejected: files left out already, by reason.
+        counts: of reports and labels, joined and not.
+        text_source: 'report', 'from_labels' or 'none'.
+        licence: what the data may be used for.
+    """
+
+    studies: Sequence[StudyTask]
+    process: engine.Process
+    label_tasks: Mapping[str, Mapping[str, Any]]
+    text_source: str
+    licence: str
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags of `prepare`."""
+    parser = argparse.ArgumentParser(
+        prog="cmrjax prepare", description="scans and reports in, a dataset out"
+    )
+    add = parser.add_argument
+    add("--source", required=True, choices=("dicom", "acdc", "phantom"))
+    add("--input", type=Path, help="folder of scans (not for phantom)")
+    add("--output", type=Path, required=True, help="dataset directory to write")
+    add("--reports", type=Path, help="CSV: study_instance_uid or accession_number, report")
+    add("--labels", type=Path, help="CSV: the same keys, and a column for each task")
+    add("--deid-key-file", type=Path, help="secret that hashes the ids; needed for dicom")
+    add("--public", action="store_true", help="the input is public: a fixed id namespace")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add("--size", type=int, default=64, help="rows and columns stored (default 64)")
+    add("--spacing", type=float, default=2.0, help="mm between pixels (default 2.0)")
+    add("--frames", type=int, help="frames a cycle (default 16; acdc 2)")
+    add("--contract", type=Path, metavar="WORKDIR", help="prepare as this model's data was")
+    add("--fractions", type=float, nargs=3, default=FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
+    add("--split-seed", type=int, default=0, help="deals the splits (default 0)")
+    add("--patients", type=int, default=200, help="phantom: patients to make (default 200)")
+    add("--seed", type=int, default=0, help="phantom: its seed (default 0)")
+    add("--profile", choices=("demo", "full"), default="demo", help="phantom: kind of export")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Runs `cmrjax prepare`; prints the dataset's directory and counts."""
+    args = build_parser().parse_args(argv)
+    _check(args)
+    hasher = _hasher(args)
+    contract = _contract(args, hasher)
+    output = args.output.resolve()
+    partial = output.with_name(output.name + ".partial")
+    fresh = not partial.exists()
+    _claim(partial, _fingerprint(args, contract))
+    try:
+        info = _run(args, contract, hasher, output, partial)
+    except UserError:
+        if fresh:  # wrong input leaves nothing behind; a stopped run's work is kept
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    except BrokenProcessPool:
+        raise PreemptedError(
+            "a worker process died, perhaps of too little memory",
+            fix="the same command goes on; try fewer --workers",
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise UserError(str(error.strerror), where=str(args.output)) from None
+    print(json.dumps({"dataset": str(args.output), **info["counts"], "rejected": info["rejected"]}))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuses what is wrong before anything is written."""
+    if args.source != "phantom" and args.input is None:
+        raise UserError("--input is missing", fix="give the folder of scans")
+    if args.source == "phantom" and args.input is not None:
+        raise UserError("--source phantom makes its own scans", fix="leave --input out")
+    for name, least in (("workers", 1), ("size", 8), ("frames", 1), ("patients", 1)):
+        if (value := getattr(args, name)) is not None and value < least:
+            raise UserError(f"--{name} {value} is less than {least}")
+    if not 0.1 <= args.spacing <= 20:
+        raise UserError(f"--spacing {args.spacing} is not a spacing in mm")
+    if min(args.fractions) < 0 or not math.isclose(sum(args.fractions), 1, abs_tol=1e-6):
+        raise UserError("--fractions must be shares that sum to 1")
+    if args.output.exists() and (not args.output.is_dir() or any(args.output.iterdir())):
+        raise UserError(
+            "is there already and not empty", where=str(args.output), fix="give another --output"
+        )
+
+
+def _hasher(args: argparse.Namespace) -> Hasher:
+    if args.deid_key_file is not None:
+        return keyed_hasher(args.deid_key_file)
+    if args.source == "dicom" and not args.public:
+        raise UserError(
+            "--source dicom needs --deid-key-file",
+            fix="make a key with `openssl rand -hex 32`, or say --public if the input is public",
+        )
+    return public_hasher(args.source)
+
+
+def _contract(args: argparse.Namespace, hasher: Hasher) -> DatasetContract:
+    ours = DatasetContract(
+        spacing_mm=args.spacing,
+        size=args.size,
+        frames=args.frames or (2 if args.source == "acdc" else 16),
+        orientation="acquired",
+        intensity=INTENSITY,
+        dtype="uint8",
+        crop="motion",
+        views=VIEWS,
+        masks=args.source == "acdc",
+        id_namespace=hasher.namespace,
+    )
+    if args.contract is None:
+        return ours
+    model, _ = load_checkpoint_contract(args.contract)
+    fitted = replace(ours, spacing_mm=model.spacing_mm, size=model.size, frames=model.frames)
+    require_same(fitted, model, where=str(args.contract))
+    return fitted
+
+
+def _fingerprint(args: argparse.Namespace, contract: DatasetContract) -> dict[str, Any]:
+    """What a kept result depends on: another run with the same may go on from it."""
+
+    def digest(path: Path | None) -> str | None:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else None
+
+    where = hashlib.sha256(str(args.input and args.input.resolve()).encode()).hexdigest()
+    made = (args.patients, args.seed, args.profile) if args.source == "phantom" else ()
+    tables = [digest(args.reports), digest(args.labels)]
+    return json.loads(json.dumps([asdict(contract), args.source, where, made, tables]))
+
+
+def _claim(partial: Path, fingerprint: Any) -> None:
+    """Takes the partial folder, or says why it cannot be gone on from."""
+    mark = partial / "job.json"
+    if partial.exists():
+        try:
+            same = json.loads(mark.read_text()) == fingerprint
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            raise UserError(
+                "was begun with other settings",
+                where=str(partial),
+                fix="repeat that command, or remove the folder",
+            )
+        return
+    partial.mkdir(parents=True)
+    mark.write_text(json.dumps(fingerprint))
+
+
+def _run(
+    args: argparse.Namespace,
+    contract: DatasetContract,
+    hasher: Hasher,
+    output: Path,
+    partial: Path,
+) -> dict[str, Any]:
+    with engine.pool(args.workers) as executor:
+        job = _acdc_job(args) if args.source == "acdc" else _dicom_job(args, executor, partial)
+        settings = Settings(contract, tuple(sorted(job.label_tasks)), hasher)
+        engine.run_studies(
+            executor,
+            job.studies,
+            job.process,
+            settings,
+            folder=partial / "studies",
+            workers=args.workers,
+        )
+    return _assemble(args, contract, job, output, partial)
+
+
+def _acdc_job(args: argparse.Namespace) -> Job:
+    if args.reports or args.labels:
+        raise UserError("--source acdc has its own labels", fix="leave --reports, --labels out")
+    return Job(acdc.plan(args.input), acdc.process, acdc.TASKS, "from_labels", acdc.LICENCE)
+
+
+def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Path) -> Job:
+    folder, reports_path, labels_path = args.input, args.reports, args.labels
+    if args.source == "phantom":
+        from cmrjax.data.sources import phantom  # the renderer is not needed to read an export
+
+        made = partial / "phantom"
+        phantom.ensure_phantom(
+            made,
+            patients=args.patients,
+            seed=args.seed,
+            profile=args.profile,
+            workers=args.workers,
+        )
+        folder = made / "dicom"
+        reports_path = reports_path or made / "reports.csv"
+        labels_path = labels_path or made / "labels.csv"
+    reports = labels.read_table(reports_path, required=("report",)) if reports_path else None
+    table = labels.read_table(labels_path) if labels_path else None
+    tasks = labels.infer_tasks(table, str(labels_path)) if table else {}
+    found, rejected = [], Counter()
+    batches = engine.map_batches(
+        executor,
+        dicom_export.scan_files,
+        dicom_export.list_files(folder),
+        size=_SCAN_BATCH,
+        workers=args.workers,
+    )
+    for some, wrong in batches:
+        found += some
+        rejected += wrong
+    if not found:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
+        raise UserError(f"no DICOM file of a study ({reasons})", where=str(folder))
+    studies = dicom_export.group_studies(found)
+    joined, counts = _join(studies, reports, table, tasks)
+    if reports and not counts["studies_with_report"]:
+        raise UserError(
+            f"no report matches any of the {len(studies)} studies by {reports.key}",
+            where=str(reports_path),
+        )
+    if table and not counts["studies_with_labels"]:
+        raise UserError(
+            f"no label matches any of the {len(studies)} studies by {table.key}",
+            where=str(labels_path),
+        )
+    licence = "generated" if args.source == "phantom" else "as the input's"
+    source = "report" if reports else "none"
+    return Job(joined, dicom_export.process, tasks, source, licence, rejected, counts)
+
+
+def _join(
+    studies: Mapping[str, tuple[str, tuple[str, ...]]],
+    reports: labels.Table | None,
+    table: labels.Table | None,
+    tasks: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[StudyTask], Counter[str]]:
+    """Gives every study its report and labels, and counts what found no partner."""
+    out, counts = [], Counter()
+    for uid, (accession, paths) in studies.items():
+        text = [row["report"] for row in reports.of(uid, accession)] if reports else []
+        known = table.of(uid, accession) if table else ()
+        counts["studies_with_report"] += bool(text)
+        counts["studies_with_labels"] += bool(known)
+        row = labels.encode(known[0] if known else {}, tasks)
+        # Several reports of a study (an addendum) are one text.
+        out.append(StudyTask(uid, paths, "\n\n".join(dict.fromkeys(text)), row))
+    names = {"reports_without_study": reports, "labels_without_study": table}
+    for name, source in names.items():
+        if source is not None:
+            column = 0 if source.key == labels.KEYS[0] else 1
+            ours = {(uid, accession)[column] for uid, (accession, _) in studies.items()}
+            counts[name] = len(source.rows.keys() - ours)
+    return out, counts
+
+
+def _assemble(
+    args: argparse.Namespace, contract: DatasetContract, job: Job, output: Path, partial: Path
+) -> dict[str, Any]:
+    """Puts the kept studies together and gives the dataset its name."""
+    kept_in = partial / "studies"
+    every = engine.summaries(kept_in)
+    rows = [row for row in every if row["records"]]
+    rejected = Counter(job.rejected) + engine.total(every, "rejected")
+    if not rows:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
+        raise UserError(f"no cine found ({reasons})", where=str(args.input or args.source))
+    patient_of = {row["study_id"]: row["patient_id"] for row in rows}
+    known = {row["study_id"]: row["labels"] for row in rows}
+    splits = make_splits(
+        labels.strata(known, job.label_tasks, patient_of),
+        fractions=args.fractions,
+        folds=FOLDS,
+        seed=args.split_seed,
+    )
+    info = _info(args, job, rows, rejected)
+    final = partial / "final"
+    shutil.rmtree(final, ignore_errors=True)
+    final.mkdir()
+    shards.write_dataset(
+        final,
+        info=info,
+        series=[{"study_id": row["study_id"], **s} for row in rows for s in row["series"]],
+        contract=contract,
+        splits=splits,
+        studies=((row["study_id"], engine.stored_records(kept_in, row)) for row in rows),
+        shards=shards.shard_count(sum(row["bytes"] for row in rows)),
+    )
+    os.replace(final, output)
+    shutil.rmtree(partial)
+    return info
+
+
+def _info(
+    args: argparse.Namespace, job: Job, rows: Sequence[dict[str, Any]], rejected: Counter[str]
+) -> dict[str, Any]:
+    """What `dataset.json` holds."""
+    with_report = sum(row["has_report"] for row in rows)
+    return {
+        "name": f"cmr_{args.source}",
+        "source": args.source,
+        "public": bool(args.public or args.source in ("acdc", "phantom")),
+        "text_source": job.text_source,
+        "licence": job.licence,
+        "label_tasks": {task: dict(spec) for task, spec in sorted(job.label_tasks.items())},
+        "counts": {
+            **job.counts,
+            "patients": len({row["patient_id"] for row in rows}),
+            "studies": len(rows),
+            "cines": sum(len(row["records"]) for row in rows),
+            "studies_with_report": with_report,
+            "studies_without_report": len(rows) - with_report,
+        },
+        "rejected": dict(sorted(rejected.items())),
+        "deidentified": dict(sorted(engine.total(rows, "scrubbed").items())),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
