@@ -81,7 +81,9 @@ def _store(folder: Path, result: StudyResult) -> None:
     """Keeps a study's result; its JSON file, written last, says that it is complete."""
     body = folder / f"{result.study_id}.tfrecord"
     body.write_bytes(b"".join(tfrecord.frame(record.payload) for record in result.records))
-    row = asdict(replace(result, records=()))
+    # Plain dicts: asdict would rebuild a Counter from its pairs, and so count them.
+    plain = {"rejected": dict(result.rejected), "scrubbed": dict(result.scrubbed)}
+    row = asdict(replace(result, records=(), **plain))
     row["labels"] = {k: None if math.isnan(v) else v for k, v in result.labels.items()}
     row["records"] = [(r.view, r.slice_index) for r in result.records]
     row["bytes"] = sum(len(r.payload) for r in result.records)
