@@ -96,7 +96,7 @@ def make_train_step(
         (loss, aux), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics = {"loss": loss, "grad_norm": optax.global_norm(grads), **aux.metrics}
+        metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads), **aux.metrics}
         size = jax.tree.leaves(batch)[0].shape[0]
         state = TrainState(params, aux.extra, opt_state, state.step + 1, state.examples + size)
         return state, metrics

@@ -66,6 +66,8 @@ def train(run: RunConfig, workdir: Path) -> None:
     # Data: the order of examples is a function of the seed, the position is one integer.
     data = run.data_config()
     source = RecordSource(Path(data.dataset))
+    if data.check_shards:
+        source.check_shards(process=jax.process_index(), processes=jax.process_count())
     contract = input_contract(run, source)
     members = select_studies(source, data)
     tokenizer = None

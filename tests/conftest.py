@@ -19,3 +19,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real scans (../shared/data) are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory) -> Path:
+    """A dataset of 24 patients whose label is plain to see."""
+    from tests.tiny import write_tiny_dataset
+
+    return write_tiny_dataset(tmp_path_factory.mktemp("tiny") / "dataset")

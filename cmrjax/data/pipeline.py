@@ -39,6 +39,8 @@ class DataConfig:
         crop_size: rows and columns of a clip; 0 takes the stored size.
         report_sections: sections that sentences come from.
         max_tokens: longest sentence in tokens.
+        check_shards: check every record of the dataset before the first step, also those that
+            this run would never draw; what is drawn is always checked.
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class DataConfig:
     crop_size: int = 0
     report_sections: tuple[str, ...] = ("findings", "impression")
     max_tokens: int = 32
+    check_shards: bool = True
 
     def patients(self, source: RecordSource, split: str | None = None) -> frozenset[str]:
         """The patients of this split (or another) under this fold."""

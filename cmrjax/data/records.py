@@ -215,6 +215,18 @@ class RecordSource:
         """The schema of a record."""
         return load_features(self.directory)
 
+    def check_shards(self, *, process: int = 0, processes: int = 1) -> None:
+        """Reads every record of every shard, or of one process's part, and checks its sums.
+
+        Raises:
+            CorruptDataError: names the shard and the record.
+        """
+        for path in self._paths[process::processes]:
+            if not path.is_file():
+                raise CorruptDataError("the shard is missing", where=path.name)
+            for _ in tfrecord.scan(path):
+                pass
+
     def payload(self, row: int) -> bytes:
         """The checked bytes of the record at a row of the index."""
         shard = int(self.index.shard[row])

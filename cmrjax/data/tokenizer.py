@@ -1,6 +1,7 @@
 """WordPiece over radiology sentences (the `tokenizers` library), given or trained on site."""
 
 import json
+import string
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from cmrjax.core.writer import write_bytes_atomic
 MIN_PATIENTS = 5
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 TOKENIZER_FILE = "tokenizer.json"
+# Known whatever the reports hold, so that a prompt is never made of unknown pieces.
+_LETTERS = string.ascii_lowercase + string.digits + "%.,:;()/<>=+-"
 
 
 def _empty(vocabulary: dict[str, int] | None = None) -> Tokenizer:
@@ -57,11 +60,16 @@ def train_tokenizer(
             where="tokenizer",
             fix="prepare the dataset with --reports, or give config.text.vocabulary",
         )
+    # The trainer numbers letters in the order of a hash table, and breaks ties by number. Named
+    # beforehand in sorted order, they leave it nothing to choose: equal text, equal vocabulary.
+    letters = sorted({*_LETTERS, *(letter for word in kept for letter in word)})
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size, special_tokens=list(SPECIAL), show_progress=False
+        vocab_size=vocabulary_size,
+        special_tokens=[*SPECIAL, *letters, *(f"##{letter}" for letter in letters)],
+        show_progress=False,
     )
     tokenizer.train_from_iterator((word for word in kept for _ in range(counts[word])), trainer)
-    return tokenizer
+    return _empty(tokenizer.get_vocab())
 
 
 def words(tokenizer: Tokenizer, sentence: str) -> list[str]:
