@@ -111,10 +111,12 @@ def write_result(
             (temporary / file).write_bytes(content)
         write_json_atomic(temporary / SETTINGS, settings)
         write_json_atomic(temporary / RESULTS, [asdict(row) for row in result.rows])
-        if target.is_dir() and not (target / RESULTS).is_file():
-            shutil.rmtree(target)  # not ours: a result without results.json is no result
-        if not target.exists():  # another process may have finished the same step first
-            temporary.rename(target)
+        if target.is_dir():
+            # A result of other settings, or a folder that is none: out of the way in one rename.
+            replaced = temporary.with_suffix(".old")
+            target.rename(replaced)
+            shutil.rmtree(replaced, ignore_errors=True)
+        temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     rebuild_results(workdir)
@@ -123,7 +125,7 @@ def write_result(
 
 def _remove_stale(target: Path) -> None:
     """Removes temporary folders that a killed process left; a live one is younger than that."""
-    for path in target.parent.glob(f".{target.name}.*.tmp"):
+    for path in target.parent.glob(f".{target.name}.*.*"):
         if time.time() - path.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 

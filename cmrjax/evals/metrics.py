@@ -56,7 +56,7 @@ PROPORTIONS = frozenset({"accuracy", *(f"recall_at_{k}" for k in RECALL_AT)})
 
 
 @dataclass(frozen=True)
-class Study:
+class Resampling:
     """How rows are computed: the resampling, and what every row repeats.
 
     Args:
@@ -72,17 +72,17 @@ class Study:
     seed: int = 0
 
 
-def task_rows(p: Predictions, study: Study) -> list[Row]:
+def task_rows(p: Predictions, how: Resampling) -> list[Row]:
     """Every metric of one encoder on one task; undefined ones are there with value None."""
     p = p.known()
     builders = METRICS[p.kind] if ":" not in p.task else {"auroc": _RANKING["auroc"]}
     return [
-        _row(p, study, metric=metric, interval=_interval(p, metric, build, study))
+        _row(p, how, metric=metric, interval=_interval(p, metric, build, how))
         for metric, build in builders.items()
     ]
 
 
-def _interval(p: Predictions, metric: str, build: Builder, study: Study) -> Interval:
+def _interval(p: Predictions, metric: str, build: Builder, how: Resampling) -> Interval:
     n = len(p.target)
     if n == 0:
         return stats.UNDEFINED
@@ -95,7 +95,7 @@ def _interval(p: Predictions, metric: str, build: Builder, study: Study) -> Inte
         return stats.wilson_interval(round(stats.estimate(build(p), n) * n), n)
     statistic = stats.by_patient(build(p), codes)
     return stats.bootstrap(
-        statistic, n_patients=len(patients), n_bootstrap=study.n_bootstrap, seed=study.seed
+        statistic, n_patients=len(patients), n_bootstrap=how.n_bootstrap, seed=how.seed
     )
 
 
@@ -103,7 +103,7 @@ def _has_both(p: Predictions) -> bool:
     return bool((p.target == 1).any() and (p.target == 0).any())
 
 
-def _row(p: Predictions, study: Study, *, metric: str, interval: Interval) -> Row:
+def _row(p: Predictions, how: Resampling, *, metric: str, interval: Interval) -> Row:
     binary = p.kind in ("binary", "probability")
     return Row.of(
         evaluator=p.evaluator,
@@ -113,8 +113,8 @@ def _row(p: Predictions, study: Study, *, metric: str, interval: Interval) -> Ro
         interval=interval,
         n=len(p.target),
         n_positive=int(np.sum(p.target == 1)) if binary else None,
-        split=study.split,
-        step=study.step,
+        split=how.split,
+        step=how.step,
     )
 
 
@@ -141,7 +141,7 @@ def macro_tasks(parts: Sequence[Predictions]) -> list[Predictions]:
     return [p for p in known if len(p.target) and _has_both(p)]
 
 
-def macro_row(parts: Sequence[Predictions], study: Study, *, task: str = "macro") -> Row | None:
+def macro_row(parts: Sequence[Predictions], how: Resampling, *, task: str = "macro") -> Row | None:
     """Mean AUROC over one encoder's binary tasks, patients resampled jointly across tasks.
 
     Returns:
@@ -154,13 +154,13 @@ def macro_row(parts: Sequence[Predictions], study: Study, *, task: str = "macro"
     n_patients, index = _joint(tasks)
     statistic = stats.mean_of([_statistic(p, index, _RANKING["auroc"]) for p in tasks])
     return _combined(
-        tasks, study, statistic, n_patients, task=task, metric="auroc", encoder=tasks[0].encoder
+        tasks, how, statistic, n_patients, task=task, metric="auroc", encoder=tasks[0].encoder
     )
 
 
 def _combined(
     tasks: Sequence[Predictions],
-    study: Study,
+    how: Resampling,
     statistic: Statistic,
     n_patients: int,
     *,
@@ -169,7 +169,7 @@ def _combined(
     encoder: str,
 ) -> Row:
     interval = stats.bootstrap(
-        statistic, n_patients=n_patients, n_bootstrap=study.n_bootstrap, seed=study.seed
+        statistic, n_patients=n_patients, n_bootstrap=how.n_bootstrap, seed=how.seed
     )
     binary = tasks[0].kind in ("binary", "probability")
     return Row.of(
@@ -180,8 +180,8 @@ def _combined(
         interval=interval,
         n=len({s for p in tasks for s in p.study_id.tolist()}),
         n_positive=sum(int(np.sum(p.target == 1)) for p in tasks) if binary else None,
-        split=study.split,
-        step=study.step,
+        split=how.split,
+        step=how.step,
     )
 
 
@@ -213,14 +213,18 @@ def _take(p: Predictions, rows: np.ndarray) -> Predictions:
 
 
 def difference_rows(
-    ours: Sequence[Predictions], theirs: Sequence[Predictions], study: Study, *, each: bool = False
+    ours: Sequence[Predictions],
+    theirs: Sequence[Predictions],
+    how: Resampling,
+    *,
+    each: bool = False,
 ) -> list[Row]:
     """Paired differences between two encoders over the studies both predicted.
 
     Args:
         ours: one encoder's predictions.
         theirs: the other's.
-        study: the resampling.
+        how: the resampling.
         each: also every metric of every task, not the macro AUROC and the MAEs alone.
 
     Returns:
@@ -233,10 +237,10 @@ def difference_rows(
         wanted = METRICS[a.kind] if a.kind == b.kind else METRICS["binary"]
         for metric, build in wanted.items():
             if (each or metric == "mae") and (not _is_binary(a) or _has_both(a)):
-                rows.append(_difference([(a, b)], study, metric, build, task=a.task))
+                rows.append(_difference([(a, b)], how, metric, build, task=a.task))
     both = [(a, b) for a, b in pairs if _is_binary(a) and ":" not in a.task and _has_both(a)]
     if both:
-        rows.append(_difference(both, study, "auroc", _RANKING["auroc"], task="macro"))
+        rows.append(_difference(both, how, "auroc", _RANKING["auroc"], task="macro"))
     return rows
 
 
@@ -246,7 +250,7 @@ def _is_binary(p: Predictions) -> bool:
 
 def _difference(
     pairs: Sequence[tuple[Predictions, Predictions]],
-    study: Study,
+    how: Resampling,
     metric: str,
     build: Builder,
     *,
@@ -261,7 +265,7 @@ def _difference(
     encoder = f"{ours[0].encoder}-{pairs[0][1].encoder}"
     return _combined(
         ours,
-        study,
+        how,
         statistic,
         n_patients,
         task=task,
@@ -271,7 +275,7 @@ def _difference(
 
 
 def mae_ratio_rows(
-    ours: Sequence[Predictions], trivial: Sequence[Predictions], study: Study
+    ours: Sequence[Predictions], trivial: Sequence[Predictions], how: Resampling
 ) -> list[Row]:
     """MAE over that of the constant prediction, for each regression task (`mae_ratio`)."""
     build = METRICS["regression"]["mae"]
@@ -283,7 +287,7 @@ def mae_ratio_rows(
             rows.append(
                 _combined(
                     [a],
-                    study,
+                    how,
                     statistic,
                     n_patients,
                     task=a.task,
@@ -294,25 +298,25 @@ def mae_ratio_rows(
     return rows
 
 
-def all_rows(predictions: Sequence[Predictions], study: Study) -> list[Row]:
+def all_rows(predictions: Sequence[Predictions], how: Resampling) -> list[Row]:
     """Every row of an evaluator: tasks, macro averages, differences from `random`, MAE ratios."""
     encoders = list(dict.fromkeys(p.encoder for p in predictions))
     by_encoder = {e: [p for p in predictions if p.encoder == e] for e in encoders}
     rows = []
     for name in encoders:
         parts = by_encoder[name]
-        rows += [row for p in parts for row in task_rows(p, study)]
-        rows += _one_vs_rest_rows(parts, study)
-        rows += [row for row in [macro_row(parts, study)] if row is not None]
+        rows += [row for p in parts for row in task_rows(p, how)]
+        rows += _one_vs_rest_rows(parts, how)
+        rows += [row for row in [macro_row(parts, how)] if row is not None]
     for name in encoders:
         if "random" in by_encoder and name not in ("random", "trivial"):
-            rows += difference_rows(by_encoder[name], by_encoder["random"], study)
+            rows += difference_rows(by_encoder[name], by_encoder["random"], how)
         if "trivial" in by_encoder and name != "trivial":
-            rows += mae_ratio_rows(by_encoder[name], by_encoder["trivial"], study)
+            rows += mae_ratio_rows(by_encoder[name], by_encoder["trivial"], how)
     return rows
 
 
-def _one_vs_rest_rows(parts: Sequence[Predictions], study: Study) -> list[Row]:
+def _one_vs_rest_rows(parts: Sequence[Predictions], how: Resampling) -> list[Row]:
     """Mean one-vs-rest AUROC over the classes of each multiclass task, under the task's name."""
     rows = []
     for task in dict.fromkeys(p.task for p in parts if p.kind == "multiclass"):
@@ -325,7 +329,7 @@ def _one_vs_rest_rows(parts: Sequence[Predictions], study: Study) -> list[Row]:
             rows.append(
                 _combined(
                     known,
-                    study,
+                    how,
                     statistic,
                     n_patients,
                     task=task,

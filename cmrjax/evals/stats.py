@@ -6,8 +6,9 @@ patient at zero gives the jackknife. One function a statistic therefore serves e
 paired differences and means over tasks, and 2,000 resamples are a few matrix operations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -205,20 +206,34 @@ def bootstrap(
     value = estimate(statistic, n_patients)
     if np.isnan(value) or n_bootstrap == 0:
         return Interval(value, np.nan, np.nan)
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK_ELEMENTS // n_patients)
-    share = np.full(n_patients, 1 / n_patients)
     replicates = np.concatenate(
-        [
-            statistic(rng.multinomial(n_patients, share, min(rows, n_bootstrap - i)).astype(float))
-            for i in range(0, n_bootstrap, rows)
-        ]
+        [statistic(w.astype(float)) for w in _draws(n_patients, n_bootstrap, seed)]
     )
     replicates = replicates[np.isfinite(replicates)]
     if 2 * len(replicates) < n_bootstrap:
         return Interval(value, np.nan, np.nan)
     low, high = _bca_bounds(value, replicates, _jackknife(statistic, n_patients))
     return Interval(value, low, high)
+
+
+@lru_cache(maxsize=4)
+def _small_draws(n_patients: int, n_bootstrap: int, seed: int) -> list[np.ndarray]:
+    return list(_generate(n_patients, n_bootstrap, seed))
+
+
+def _draws(n_patients: int, n_bootstrap: int, seed: int) -> Iterable[np.ndarray]:
+    """How often each patient is drawn, in blocks `[b, p]`; kept when small, as tasks share them."""
+    small = n_patients * n_bootstrap <= _CHUNK_ELEMENTS
+    return (_small_draws if small else _generate)(n_patients, n_bootstrap, seed)
+
+
+def _generate(n_patients: int, n_bootstrap: int, seed: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK_ELEMENTS // n_patients)
+    share = np.full(n_patients, 1 / n_patients)
+    for start in range(0, n_bootstrap, rows):
+        counts = rng.multinomial(n_patients, share, size=min(rows, n_bootstrap - start))
+        yield counts.astype(np.int32)
 
 
 def _jackknife(statistic: Statistic, n_patients: int) -> np.ndarray:

@@ -1,0 +1,164 @@
+"""The evaluation job: one evaluator on the checkpoints of a run, now or as they appear."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cmrjax.core import checkpoint
+from cmrjax.core.config import load_config, split_overrides, to_dataclass
+from cmrjax.core.distributed import use_compilation_cache
+from cmrjax.core.errors import PreemptedError, UserError
+from cmrjax.evals.base import read_rows, rebuild_results
+from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.tables import format_rows
+
+POLL_SECONDS = 1.0
+log = logging.getLogger("cmrjax.evaluate")
+
+
+def main(argv: Sequence[str]) -> int:
+    """`cmrjax evaluate --config F --workdir D [--follow] [--step N]`."""
+    parser = argparse.ArgumentParser(prog="cmrjax evaluate", description=__doc__)
+    parser.add_argument("--config", required=True, help="config file, with optional :arguments")
+    parser.add_argument("--workdir", required=True, type=Path)
+    parser.add_argument("--step", type=int, help="this checkpoint alone")
+    parser.add_argument("--follow", action="store_true", help="until the training run is done")
+    overrides, words = split_overrides(argv)
+    args = parser.parse_args(words)
+    if args.follow and args.step is not None:
+        raise UserError("--follow and --step exclude each other", fix="give one of them")
+    config = to_dataclass(EvalConfig, load_config(args.config, overrides), where="")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    with interruptible():
+        folders = evaluate(config, args.workdir, step=args.step, follow=args.follow)
+    for folder in folders:
+        print(format_rows(read_rows(folder / "results.json"), title=str(folder)))
+    return 0
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes SIGTERM unwind like SIGINT, so that temporary folders go; exit code 75."""
+
+    def stop(number, frame):
+        del number, frame
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise PreemptedError(
+            "stopped by a signal", fix="the same command goes on; finished steps are kept"
+        ) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def evaluate(
+    config: EvalConfig, workdir: Path, *, step: int | None = None, follow: bool = False
+) -> list[Path]:
+    """Evaluates what is not evaluated yet.
+
+    Args:
+        config: the evaluator job.
+        workdir: of a train job.
+        step: one checkpoint; without it, what the schedule says of those there are.
+        follow: go on until the training run is done.
+
+    Returns:
+        The result folders that were written, in the order of their steps.
+
+    Raises:
+        UserError: the workdir, the dataset or the config does not fit.
+        PreemptedError: `follow` waited for a trainer that shows no life.
+    """
+    if not workdir.is_dir():
+        raise UserError("no such workdir", where=str(workdir), fix="give that of cmrjax train")
+    use_compilation_cache()
+    if follow:
+        return list(_follow(config, workdir))
+    job = Job(config, workdir)
+    available = checkpoint.steps(workdir)
+    if not available or (step is not None and step not in available):
+        raise UserError(
+            "no complete checkpoint" if step is None else f"no checkpoint of step {step}",
+            where=str(workdir),
+            fix=f"available steps: {available or 'none; run cmrjax train first'}",
+        )
+    last = config.schedule == "last_checkpoint"
+    wanted = [step] if step is not None else available[-1:] if last else available
+    folders = [_evaluate_step(job, s) for s in wanted if not _is_current(job, s)]
+    rebuild_results(workdir)
+    return folders
+
+
+def _is_current(job: Job, step: int) -> bool:
+    done = job.is_current(step)
+    if done:
+        log.info("%s at step %d is evaluated already", job.folder_name, step)
+    return done
+
+
+def _evaluate_step(job: Job, step: int) -> Path:
+    start = time.monotonic()
+    folder = job.evaluate(step)
+    log.info("%s at step %d: %.1f s", job.folder_name, step, time.monotonic() - start)
+    return folder
+
+
+def _follow(config: EvalConfig, workdir: Path) -> Iterator[Path]:
+    """Evaluates each checkpoint as it appears; ends when the run is done and nothing is left."""
+    job: Job | None = None
+    handled: set[int] = set()
+    seen, since = None, time.monotonic()
+    while True:
+        # The state is read before the steps: a run that is done writes no checkpoint after it.
+        status = _status(workdir)
+        finished = status.get("state") == "done"
+        available = checkpoint.steps(workdir)
+        if config.schedule == "last_checkpoint":
+            wanted = available[-1:] if finished else []
+        else:
+            wanted = available
+        for step in [s for s in wanted if s not in handled]:
+            job = job or Job(config, workdir)
+            handled.add(step)
+            # The trainer may have deleted an old one meanwhile.
+            if step in checkpoint.steps(workdir) and not _is_current(job, step):
+                yield _evaluate_step(job, step)
+                since = time.monotonic()
+        if finished:
+            return
+        now = (status.get("state"), status.get("updated"), available)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > config.patience_s:
+            raise PreemptedError(
+                f"no sign of the trainer for {config.patience_s:.0f} s "
+                f"(state {status.get('state', 'unknown')}, step {status.get('step', 0)})",
+                where=str(workdir),
+                fix="start cmrjax train again, then this command; finished steps are kept",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _status(workdir: Path) -> dict:
+    """`status.json`, empty while there is none."""
+    try:
+        status = json.loads((workdir / "status.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+if __name__ == "__main__":
+    from cmrjax.cli import run
+
+    sys.exit(run("evaluate", sys.argv[1:]))
