@@ -19,7 +19,7 @@ NEAR = 0.25  # share of a pathology's cases that is drawn around the cut-off
 
 # Chance of each pathology given the leading disease; "healthy" has none.
 GROUPS = ("healthy", "dilated", "ischaemic", "septal", "pressure", "right", "valve", "pericardial")
-GROUP_WEIGHTS = (0.20, 0.09, 0.14, 0.17, 0.15, 0.12, 0.07, 0.06)
+GROUP_WEIGHTS = (0.17, 0.08, 0.16, 0.18, 0.15, 0.13, 0.06, 0.07)
 PATHOLOGIES = (
     "lv_dilation",
     "reduced_lvef",
@@ -100,7 +100,7 @@ def sample_patient(rng: np.random.Generator) -> Patient:
         papillary_radius=float(rng.normal(4.2, 0.5)),
         effusion=float(effusion),
         effusion_angle=float(rng.normal(0.8, 0.5)),
-        fat=float(rng.uniform(1.5, 5.5)),
+        fat=float(rng.uniform(1.0, 3.8)),
         fat_angle=float(rng.normal(-2.4, 0.5)),
     )
     heart = solve(heart, lvef=lvef, rvedv_ml=rvedv, rvef=rvef)
@@ -112,7 +112,7 @@ def _la_shape() -> float:
 
 
 def _excess(rng: np.random.Generator, near: float, low: float, high: float) -> float:
-    """How far beyond a cut-off: within +-near for a quarter, else low..high, lower values likelier."""
+    """How far beyond a cut-off: a quarter within +-near, the rest in low..high."""
     if rng.random() < NEAR:
         return float(rng.uniform(-near, near))
     return float(low + (high - low) * rng.beta(1.3, 1.7))

@@ -42,7 +42,7 @@ def chest(
     across = np.abs(x / (BODY_HALF_WIDTH_MM * body_scale)) ** 2.4
     along = np.abs(y / (BODY_HALF_DEPTH_MM * body_scale)) ** 2.4
     depth = BODY_HALF_DEPTH_MM * body_scale * (1.0 - (across + along) ** (1.0 / 2.4))
-    ribs = 1.0 + 0.45 * np.sin(z * 0.24 + 0.01 * x)
+    ribs = 1.0 + 0.3 * np.sin(z * 0.24 + 0.01 * x)
     paint(image, ramp(depth - 27.0 * body_scale, width), tissue.muscle * ribs)
     paint(image, ramp(depth - 13.0 * body_scale**3, width), 1.15 * tissue.fat)
     paint(image, ramp(depth, width), 0.0)
@@ -50,7 +50,7 @@ def chest(
 
 
 def ramp(distance: np.ndarray, width: float) -> np.ndarray:
-    """Coverage of a pixel by what lies at negative distance: 1 inside, 0 outside, linear between."""
+    """Coverage of a pixel by what has negative distance: 1 inside, 0 outside, a ramp between."""
     cover = distance * np.float32(-1.0 / width)
     cover += np.float32(0.5)
     return np.clip(cover, 0.0, 1.0, out=cover)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from cmrjax.data.phantom.render import Cine, Study
 from cmrjax.data.phantom.scanner import Plane
@@ -123,9 +123,9 @@ def _template(study, series: Series, habit: Habit, identity, seed, index, series
 def _meta() -> FileMetaDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = UID_MARK
+    meta.MediaStorageSOPInstanceUID = UID(UID_MARK)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = uid("cmrjax", "phantom")
+    meta.ImplementationClassUID = UID(uid("cmrjax", "phantom"))
     return meta
 
 

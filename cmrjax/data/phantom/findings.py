@@ -138,7 +138,7 @@ SEVERITY = {
 
 
 def severity(t: Truth, finding: str) -> float:
-    """0 at the cut-off, below 1 mild, below 2 moderate, else severe; negative on the normal side."""
+    """How far gone: 0 to 1 mild, to 2 moderate, above severe; negative on the normal side."""
     number, sign, unit = SEVERITY[finding]
     return sign * (getattr(t, number) / CUTOFFS[number] - 1.0) / unit
 

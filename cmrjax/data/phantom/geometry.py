@@ -15,11 +15,12 @@ import numpy as np
 
 from cmrjax.data.phantom.motion import smoothstep
 
-KAPPA = 0.45  # where the mitral plane cuts the LV ellipsoid, in semi-axes above its centre
+KAPPA = 0.6  # where the mitral plane cuts the LV ellipsoid, in semi-axes above its centre
 ATRIUM_KAPPA = 0.6  # the same for the atria
 RV_APEX = 0.88  # level of the RV apex below the mitral plane, in LV lengths
 RV_BASE_MM = -3.0  # the tricuspid plane lies apical of the mitral plane
-SEPTUM_OVERLAP = 0.1  # the RV ellipse ends this far (in LV radii) beside the LV axis
+RV_REACH = 0.35  # the RV ellipse reaches this far (in LV radii) beyond the LV axis, inside the LV
+RV_WIDEST = 0.7  # level at which the RV is widest, from its apex to the tricuspid plane
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ class AngleTerms(NamedTuple):
 
 def angle_terms(heart: Heart, cos: np.ndarray, sin: np.ndarray) -> AngleTerms:
     """Septal bulge and scar territory at the angles with these cosines and sines."""
-    septal = np.exp(
-        2.2
-        * (cos * float(np.cos(heart.septal_angle)) + sin * float(np.sin(heart.septal_angle)) - 1)
-    )
-    towards = cos * float(np.cos(heart.scar_angle)) + sin * float(np.sin(heart.scar_angle))
+    septal = np.exp(2.2 * (alignment(heart.septal_angle, cos, sin) - 1.0))
     edge = float(np.cos(heart.scar_half_width))
-    return AngleTerms(septal, smoothstep((towards - edge) / 0.35 + 0.5))
+    scar = smoothstep((alignment(heart.scar_angle, cos, sin) - edge) / 0.35 + 0.5)
+    return AngleTerms(septal, scar)
+
+
+def alignment(angle: float, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+    """Cosine of the angle between ``angle`` and the angles with these cosines and sines."""
+    return cos * float(np.cos(angle)) + sin * float(np.sin(angle))
 
 
 def lv_stretch(heart: Heart, c):
@@ -93,7 +96,7 @@ def rv_base(heart: Heart, c):
 
 
 def lv_level(heart: Heart, w, c):
-    """Material level: 0 at the endocardial apex, 1 at the mitral plane, negative in the apical wall."""
+    """Material level: 0 at the endocardial apex, 1 at the mitral plane."""
     return (w + heart.lv_length) / (lv_stretch(heart, c) * heart.lv_length)
 
 
@@ -161,11 +164,11 @@ def rv_ellipse(heart: Heart, w, c) -> Ellipse:
     """The RV's inner surface at position ``w``: the cavity is this ellipse less the LV."""
     apex = -RV_APEX * heart.lv_length
     up = np.clip((w - apex) / (rv_base(heart, c) - apex), 0.0, 1.0)
-    opening = np.sqrt(up * (2.0 - up))
+    opening = (1.0 - ((up - RV_WIDEST) / RV_WIDEST) ** 2) ** 0.75
     _, epi = mean_lv_radii(heart, lv_level(heart, w, c), c)
     squeeze = heart.rv_shortening * c
     left = epi + heart.rv_width * opening * (1.0 - squeeze)
-    right = SEPTUM_OVERLAP * epi
+    right = -RV_REACH * epi
     half_v = epi * heart.rv_height * (0.4 + 0.6 * opening) * (1.0 - 0.3 * squeeze)
     half_u = np.maximum(0.5 * (left - right), 1.0)
     return Ellipse(-0.5 * (left + right), 0.08 * epi, half_u, np.maximum(half_v, 1.0), opening)

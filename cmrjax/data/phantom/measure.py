@@ -81,7 +81,7 @@ def wall_thickness_mm(heart: Heart) -> np.ndarray:
 
 
 def segment_motion_loss(heart: Heart) -> np.ndarray:
-    """Mean loss of wall motion in each of 16 AHA segments: 0 none, 1 akinetic, above 1 dyskinetic."""
+    """Mean loss of motion in each of 16 AHA segments: 0 none, 1 akinetic, above 1 dyskinetic."""
     terms = angle_terms(heart, COS, SIN)
     losses = []
     for low, high, segments in RINGS:

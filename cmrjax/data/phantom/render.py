@@ -1,5 +1,6 @@
 """Images of a phantom heart: every frame of a cine at once, from the surfaces of `geometry`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from cmrjax.data.phantom.geometry import (
     ATRIUM_KAPPA,
     RV_APEX,
     Heart,
+    alignment,
     angle_terms,
     atrium_scale,
     la_half_length,
@@ -25,6 +27,7 @@ from cmrjax.data.phantom.motion import contraction, smoothstep
 from cmrjax.data.phantom.scanner import Plane, Profile, Protocol, sample_protocol
 
 RV_WALL_MM = 3.0
+EDGE = 1.15  # pixels over which an edge fades: partial volume and the point spread
 BACKGROUND, RV, MYOCARDIUM, LV = 0, 1, 2, 3
 # The heart and its sac lie within these bounds (u, v, w): outside them nothing moves.
 BOUNDS = ((-112.0, 66.0), (-72.0, 72.0), (-130.0, 82.0))
@@ -91,13 +94,11 @@ def _render(truth, protocol, plane, phase, rng, subslices, masks) -> Cine:
     c = contraction(phase, heart_rate=protocol.heart_rate)[:, None, None]
     normal = np.cross(plane.row, plane.column)
     offsets = (np.arange(subslices) - 0.5 * (subslices - 1)) / subslices * protocol.thickness_mm
-    signal = np.float32(0.0)
-    for offset in offsets:
-        signal = signal + _signal(truth, protocol, plane, plane.centre + offset * normal, c)
-    signal = signal / np.float32(subslices)
+    parts = [_signal(truth, protocol, plane, plane.centre + o * normal, c) for o in offsets]
+    signal = sum(parts[1:], parts[0]) / np.float32(subslices)
     mask = None
     if masks:
-        mask = _mask(truth.patient.heart, _grid(plane, plane.centre - plane.shift), c)
+        mask = label_mask(truth.patient.heart, _grid(plane, plane.centre - plane.shift), c)
     return Cine(plane, _acquire(signal, protocol, plane, rng), mask, phase)
 
 
@@ -116,7 +117,7 @@ def _grid(plane: Plane, centre: np.ndarray) -> list[np.ndarray]:
 
 def _signal(truth: Truth, protocol: Protocol, plane: Plane, centre, c) -> np.ndarray:
     """Noiseless signal [t, h, w] of a plane, blood being 1."""
-    width = 1.15 * plane.spacing
+    width = EDGE * plane.spacing
     grid = _grid(plane, centre - plane.shift)
     full = [np.broadcast_to(g, (plane.size, plane.size)) for g in grid]
     still = chest(
@@ -132,7 +133,7 @@ def _signal(truth: Truth, protocol: Protocol, plane: Plane, centre, c) -> np.nda
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     part = [g if g.shape == (1, 1) else np.ascontiguousarray(g[box]) for g in grid]
     canvas = np.ascontiguousarray(signal[:, *box])
-    _paint_heart(canvas, truth.patient.heart, protocol, part, c, width)
+    _paint_heart(canvas, truth.patient.heart, protocol, part, c, plane.spacing)
     signal[:, *box] = canvas
     return signal
 
@@ -144,7 +145,7 @@ def _polar(u, v):
 
 
 def _lv_distances(heart: Heart, grid, c):
-    """Distances to the cavity, to the outer wall, and to the outer wall continued above the base."""
+    """Distances to the cavity, to the wall's outside, and to that continued above the base."""
     u, v, w = grid
     r, cos, sin = _polar(u, v)
     endo, epi = lv_radii(heart, angle_terms(heart, cos, sin), lv_level(heart, w, c), c)
@@ -152,7 +153,8 @@ def _lv_distances(heart: Heart, grid, c):
     apex = -heart.lv_length - w
     outer_apex = apex - 0.7 * heart.wall * lv_stretch(heart, c)
     cavity = np.maximum(r - endo, np.maximum(above, apex))
-    column = np.maximum(r - epi, outer_apex)
+    # Beyond the apex the nearest point is the apex itself: fat and fluid cap it as a dome.
+    column = np.where(outer_apex > 0, np.hypot(r, outer_apex), r - epi)
     return cavity, np.maximum(column, above), column
 
 
@@ -161,7 +163,7 @@ def _rv_distances(heart: Heart, grid, c):
     u, v, w = grid
     shape = rv_ellipse(heart, w, c)
     k = ((u - shape.centre_u) / shape.half_u) ** 2
-    k += ((v - shape.centre_v) / shape.half_v) ** 2
+    k = k + ((v - shape.centre_v) / shape.half_v) ** 2
     around = (np.sqrt(k) - 1.0) * (0.5 * (shape.half_u + shape.half_v))
     above = w - rv_base(heart, c)
     beyond = -RV_APEX * heart.lv_length - w
@@ -170,13 +172,16 @@ def _rv_distances(heart: Heart, grid, c):
     return np.maximum(around, ends), wall
 
 
-def _paint_heart(image, heart: Heart, protocol: Protocol, grid, c, width) -> None:
+def _paint_heart(image, heart: Heart, protocol: Protocol, grid, c, spacing) -> None:
     """Paints the moving heart over a still canvas [t, h, w], from outside to inside."""
-    tissue = protocol.contrast
-    u, v, w = grid
-    cavity, outer, column = _lv_distances(heart, grid, c)
+    tissue, width = protocol.contrast, EDGE * spacing
+    w = grid[2]
+    cavity, outer, _ = _lv_distances(heart, grid, c)
     rv_cavity, rv_outer = _rv_distances(heart, grid, c)
     _paint_sac(image, heart, protocol, grid, np.minimum(outer, rv_outer), width)
+    if w.shape != (1, 1):
+        cavity, outer = _true(cavity, spacing), _true(outer, spacing)
+        rv_cavity, rv_outer = _true(rv_cavity, spacing), _true(rv_outer, spacing)
     blood = 1.0 - tissue.flow_void * 2.0 * c * (1.0 - c)
     if float(np.max(w)) > -25.0:
         _paint_right_vessels(image, heart, tissue, grid, c, width)
@@ -185,10 +190,19 @@ def _paint_heart(image, heart: Heart, protocol: Protocol, grid, c, width) -> Non
     paint(image, rv_cover, 0.97 * blood)
     if float(np.max(w)) > -25.0:
         _paint_left_vessels(image, heart, tissue, grid, c, width)
-    paint(image, ramp(np.maximum(column, w - lv_base(heart, c)), width), tissue.myocardium)
+    paint(image, ramp(outer, width), tissue.myocardium)
     lv_cover = ramp(cavity, width)
     paint(image, lv_cover, blood)
     _paint_papillaries(image, heart, tissue.myocardium, grid, c, lv_cover, width)
+
+
+def _true(distance: np.ndarray, spacing: float) -> np.ndarray:
+    """A level function scaled to mm across its zero, where its slope within the plane exceeds 1."""
+    slope = np.ones_like(distance)
+    slope[:, :-1] += (np.diff(distance, axis=1) / spacing) ** 2
+    slope[:, :, :-1] += (np.diff(distance, axis=2) / spacing) ** 2
+    slope -= 1.0
+    return distance / np.sqrt(np.clip(slope, 1.0, 25.0, out=slope))
 
 
 def _paint_sac(image, heart: Heart, protocol: Protocol, grid, distance, width) -> None:
@@ -198,8 +212,7 @@ def _paint_sac(image, heart: Heart, protocol: Protocol, grid, distance, width) -
     _, cos, sin = _polar(u, v)
 
     def lean(angle, low):
-        towards = cos * float(np.cos(angle)) + sin * float(np.sin(angle))
-        return low + (1.0 - low) * 0.5 * (1.0 + towards)
+        return low + (1.0 - low) * 0.5 * (1.0 + alignment(angle, cos, sin))
 
     fluid = heart.effusion * lean(heart.effusion_angle, 0.4)
     fat = heart.fat * lean(heart.fat_angle, 0.3)
@@ -218,7 +231,7 @@ def _paint_right_vessels(image, heart: Heart, tissue, grid, c, width) -> None:
     middle = base + ATRIUM_KAPPA * heart.ra_radius
     atrium = _ellipsoid(u + 26.0 + 0.9 * heart.ra_radius, v - 10.0, w - middle, size, 1.1 * size)
     atrium = np.maximum(atrium, base - w)
-    outflow = _capsule(grid, (-30.0, -24.0, -14.0), (-6.0, -38.0, 40.0)) - 12.5
+    outflow = _capsule(grid, (-34.0, -25.0, -14.0), (-8.0, -42.0, 40.0)) - 12.5
     outflow = np.maximum(outflow, base - w)
     both = np.minimum(atrium, outflow)
     paint(image, ramp(both - 2.0, width), tissue.myocardium)
@@ -231,11 +244,12 @@ def _paint_left_vessels(image, heart: Heart, tissue, grid, c, width) -> None:
     base = lv_base(heart, c)
     length = la_half_length(heart, c)
     size = heart.la_radius * atrium_scale(heart, c)
-    atrium = _ellipsoid(u - 5.0, v - 8.0, w - (base + ATRIUM_KAPPA * length), size, length)
+    atrium = _ellipsoid(u - 4.0, v - 10.0, w - (base + ATRIUM_KAPPA * length), size, length)
     atrium = np.maximum(atrium, base - w)
     paint(image, ramp(atrium - 1.8, width), tissue.myocardium)
     paint(image, ramp(atrium, width), 0.97)
-    aorta = _capsule(grid, (-9.0, -13.0, 0.0), (-22.0, -26.0, 75.0)) - heart.aorta_radius
+    root = (-0.45 * heart.lv_radius, -0.70 * heart.lv_radius, 0.0)
+    aorta = _capsule(grid, root, (-26.0, -34.0, 75.0)) - heart.aorta_radius
     aorta = np.maximum(aorta, base - w)
     paint(image, ramp(aorta - 1.8, width), 0.25)
     paint(image, ramp(aorta, width), 1.0 - 0.3 * tissue.flow_void * c)
@@ -269,7 +283,17 @@ def _paint_papillaries(image, heart: Heart, signal, grid, c, within, width) -> N
         paint(image, ramp(distance, width) * within * here, signal)
 
 
-def _mask(heart: Heart, grid, c) -> np.ndarray:
+def label_mask(heart: Heart, grid: Sequence[np.ndarray], c) -> np.ndarray:
+    """True labels of points of the heart frame, without partial volume.
+
+    Args:
+        heart: the patient's.
+        grid: u, v and w in mm, broadcastable to one another and to ``c``.
+        c: contraction.
+
+    Returns:
+        uint8: 0 background, 1 RV, 2 myocardium, 3 LV with its papillary muscles.
+    """
     cavity, outer, column = _lv_distances(heart, grid, c)
     rv_cavity, _ = _rv_distances(heart, grid, c)
     mask = np.zeros(np.broadcast_shapes(cavity.shape, rv_cavity.shape), np.uint8)

@@ -12,7 +12,7 @@ import numpy as np
 VENDORS = ("siemens", "ge", "philips")
 
 # Image centre in the heart frame, and the directions of rising columns and rows, per view.
-CENTRE = (-10.0, 0.0, -28.0)
+CENTRE = (-15.0, 0.0, -30.0)
 _S = float(np.sqrt(0.5))
 VIEWS = {
     "sax": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
@@ -51,7 +51,7 @@ class Profile:
     late_enhancement: bool
 
 
-DEMO = Profile("demo", (2, 3), (12, 14), (64, 72, 80, 88), (165, 200), (19, 23), 0.25, 1, False)
+DEMO = Profile("demo", (2, 3), (12, 14), (64, 72, 80, 88), (165, 200), (16, 19), 0.25, 1, False)
 FULL = Profile("full", (8, 12), (20, 30), (160, 192, 208, 224), (300, 360), (8, 10), 1.0, 2, True)
 
 
@@ -128,7 +128,7 @@ def sample_protocol(rng: np.random.Generator, profile: Profile) -> Protocol:
     views = ["sax"] * int(rng.integers(profile.sax_slices[0], profile.sax_slices[1] + 1))
     turn = rng.normal(0.0, 0.12)
     centre = np.array(CENTRE) + rng.normal(0.0, 4.0, 3)
-    top = rng.uniform(-17.0, -11.0) if profile.name == "demo" else rng.uniform(-4.0, 4.0)
+    top = rng.uniform(-29.0, -22.0) if profile.name == "demo" else rng.uniform(-4.0, 4.0)
     first = top if len(views) != 2 else top - 0.5 * gap
     planes = [
         _plane(rng, "sax", centre[:2], turn, size, spacing, k, first - k * gap)

@@ -24,7 +24,6 @@ WORDINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "maybe": (
             "Borderline left ventricular dilatation.",
             "Possible mild LV dilatation, EDV {edv} ml.",
-            "LV cavity size is at the upper limit of normal.",
         ),
         "maybe_not": (
             "LV cavity size is at the upper limit of normal.",

@@ -15,8 +15,9 @@ from cmrjax.data.phantom.render import Cine, Study
 class Habit:
     """What a vendor writes the same in every study; ``names`` maps a view to its series names.
 
-    ``one_series_per_slice`` gives each short-axis slice a series of its own; ``phase_major`` numbers
-    all slices of a phase before the next phase; ``trigger_delay`` is added to every TriggerTime.
+    ``one_series_per_slice`` gives each short-axis slice a series of its own; ``phase_major``
+    numbers all slices of a phase before the next phase; ``trigger_delay`` is added to every
+    TriggerTime.
     """
 
     manufacturer: str
@@ -132,7 +133,7 @@ def arrange(study: Study, habit: Habit, rng: np.random.Generator) -> list[Series
         rng: picks among the vendor's series names.
 
     Returns:
-        The series in the order of their numbers; SAX and long-axis blocks come in the study's order.
+        The series in the order of their numbers; views come in the study's order.
     """
     names = {view: str(rng.choice(choices)) for view, choices in habit.names.items()}
     stack = [c for c in study.cines if c.plane.view == "sax"]
