@@ -1,0 +1,97 @@
+"""Cines as animated images inside the page."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from cmrjax.data.contract import VIEWS
+from cmrjax.data.records import RecordSource, Study
+
+CYCLE_MS = 1000  # every cine is shown at one cycle a second, whatever the patient's heart rate was
+MAX_FRAMES = 24
+# (side in pixels, WebP quality), tried in this order until all cines fit.
+QUALITIES = ((96, 62), (72, 50), (56, 40), (40, 25))
+# What a page shows first of a study: where most of the heart is seen.
+_PREFERRED = ("4ch", "sax", "2ch", "3ch", "unknown")
+
+
+def encode_cine(cine: np.ndarray, *, side: int, quality: int) -> bytes:
+    """An endlessly repeating WebP of one cardiac cycle.
+
+    Args:
+        cine: uint8 `[t, h, w]`.
+        side: longest rows and columns of the result; smaller cines keep their size.
+        quality: of WebP, 0..100.
+    """
+    if len(cine) > MAX_FRAMES:
+        cine = cine[np.linspace(0, len(cine), MAX_FRAMES, endpoint=False).astype(int)]
+    frames = [Image.fromarray(frame) for frame in cine]
+    if max(frames[0].size) > side:
+        frames = [frame.resize((side, side), Image.Resampling.LANCZOS) for frame in frames]
+    out = io.BytesIO()
+    frames[0].save(
+        out,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=max(20, CYCLE_MS // len(frames)),
+        loop=0,
+        quality=quality,
+        method=2,
+    )
+    return out.getvalue()
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A `data:` address of some bytes."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def encode_all(source: RecordSource, uses: Mapping[int, int], *, budget: int) -> dict[int, str]:
+    """The cines of some rows as data addresses that together stay within a budget.
+
+    Args:
+        source: the dataset.
+        uses: row of the index -> how many times the page shows it.
+        budget: characters that all uses may take.
+
+    Returns:
+        Row -> address. Past the lowest quality, cines that no longer fit are left out.
+    """
+    images: dict[int, str] = {}
+    for side, quality in QUALITIES:
+        images = {}
+        for row in uses:
+            cine = source.decode(source.payload(row))["cine"]
+            images[row] = data_uri(encode_cine(cine, side=side, quality=quality), "image/webp")
+        if sum(len(images[row]) * n for row, n in uses.items()) <= budget:
+            return images
+    left, kept = budget, {}
+    for row, n in uses.items():
+        left -= len(images[row]) * n
+        if left >= 0:
+            kept[row] = images[row]
+    return kept
+
+
+def representative(study: Study, *, limit: int) -> list[tuple[int, str]]:
+    """Rows of the index and views that stand for a study: the middle of each view's slices."""
+    by_view: dict[str, list[int]] = {}
+    for row, view in zip(study.rows, study.views, strict=True):
+        by_view.setdefault(view, []).append(row)
+    views = [view for view in _PREFERRED if view in by_view]
+    return [(by_view[view][len(by_view[view]) // 2], view) for view in views[:limit]]
+
+
+def contact_sheet(members: Sequence[Study], *, per_view: int) -> list[tuple[int, str]]:
+    """Rows of the index and views, evenly spread over the studies, the same number of each view."""
+    sheet = []
+    for view in VIEWS:
+        of_view = [s for s in members if view in s.views]
+        rows = [row for s in of_view for row, v in representative(s, limit=9) if v == view]
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(per_view, len(rows))).astype(int))
+        sheet += [(rows[i], view) for i in chosen]
+    return sheet

@@ -1,0 +1,150 @@
+"""How names and numbers of a run are written for a reader."""
+
+from cmrjax.evals.base import Row
+
+_TASKS = {
+    "macro": "Mean over findings (macro)",
+    "lvef": "LVEF (%)",
+    "rvef": "RVEF (%)",
+    "lvedv_ml": "LV end-diastolic volume (ml)",
+    "lvesv_ml": "LV end-systolic volume (ml)",
+    "rvedv_ml": "RV end-diastolic volume (ml)",
+    "rvesv_ml": "RV end-systolic volume (ml)",
+    "lv_mass_g": "LV mass (g)",
+    "report_to_study": "Report finds its study",
+    "study_to_report": "Study finds its report",
+}
+_UPPER = {"lv", "rv", "la", "ra", "lvef", "rvef", "mri", "dcm", "hcm", "minf", "nor"}
+_ENCODERS = {
+    "checkpoint": "This model",
+    "random": "Untrained",
+    "pixels_pca": "Pixels + PCA",
+    "supervised": "Supervised",
+    "trivial": "Trivial",
+}
+ENCODER_ORDER = tuple(_ENCODERS)
+ENCODER_MEANING = {
+    "checkpoint": "the checkpoint this page is about, frozen",
+    "random": "the same network with its initial random weights: what the architecture alone gives",
+    "pixels_pca": "principal components of the downsampled pixels, no network",
+    "supervised": "the same video network trained on the labels themselves: the ceiling",
+    "trivial": "a constant from the training patients (prevalence or mean): what knowing nothing "
+    "of the patient gives",
+}
+_EVALUATORS = {
+    "zero_shot": "Zero-shot",
+    "linear_probe": "Linear probe",
+    "retrieval": "Retrieval",
+}
+EVALUATOR_MEANING = {
+    "zero_shot": "Each study is scored by how much closer its embedding lies to sentences that "
+    "state a finding than to sentences that deny it. No label was used, not even for a threshold.",
+    "linear_probe": "A linear model on the frozen features, fitted to the labels of the training "
+    "patients, its penalty chosen on the validation patients, scored on the test patients.",
+    "retrieval": "Every report of the test split is searched among the test studies, and the "
+    "other way round. Recall at k is the share whose right partner is among the first k.",
+}
+_METRICS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "r": "Pearson r",
+    "median_rank": "Median rank",
+    "mae_ratio": "MAE relative to predicting the mean",
+    "dice": "Dice",
+}
+METRIC_MEANING = {
+    "auroc": "the chance that a study with the finding is ranked above one without it; .5 is "
+    "guessing, 1 is perfect",
+    "auprc": "mean precision over recall; guessing gives the prevalence",
+    "balanced_accuracy": "mean of sensitivity and specificity at the .5 threshold",
+    "accuracy": "share called right at the .5 threshold; compare with the trivial column",
+    "mae": "in the label's own unit, lower is better; the trivial column predicts the mean",
+    "rmse": "in the label's own unit, lower is better; weighs large errors more",
+    "r": "correlation of predicted and true values; 0 is none",
+    "median_rank": "rank of the right partner, 1 is best",
+    "mae_ratio": "below 1 is better than predicting the mean of the training patients",
+    "dice": "overlap of two contours, 1 is perfect",
+}
+HEADLINE = ("auroc", "mae", "dice", "recall_at_", "median_rank")
+DASH = "–"
+
+
+def task_name(task: str) -> str:
+    """A task's name as a clinician writes it.
+
+    Example:
+        >>> task_name('lv_dilation'), task_name('group:DCM')
+        ('LV dilation', 'Group: DCM')
+    """
+    if task in _TASKS:
+        return _TASKS[task]
+    head, colon, tail = task.partition(":")
+    words = [w.upper() if w.lower() in _UPPER else w for w in head.split("_")]
+    words[0] = words[0][:1].upper() + words[0][1:]
+    return " ".join(words) + (f": {tail}" if colon else "")
+
+
+def encoder_name(encoder: str) -> str:
+    """An encoder's name; a paired comparison names both sides."""
+    for mark, text in (("-", " minus "), ("/", " over ")):
+        a, found, b = encoder.partition(mark)
+        if found and encoder not in _ENCODERS:
+            return f"{encoder_name(a)}{text}{encoder_name(b).lower()}"
+    return _ENCODERS.get(encoder, encoder)
+
+
+def evaluator_name(evaluator: str) -> str:
+    """An evaluator's name; what a config added to it stands in brackets."""
+    base = _base(evaluator)
+    suffix = evaluator.removeprefix(base).strip("_")
+    name = _EVALUATORS.get(base, base.replace("_", " ").capitalize())
+    return f"{name} ({suffix})" if suffix else name
+
+
+def evaluator_meaning(evaluator: str) -> str:
+    """What an evaluator does, in a sentence or two."""
+    return EVALUATOR_MEANING.get(_base(evaluator), "")
+
+
+def _base(evaluator: str) -> str:
+    return next((name for name in _EVALUATORS if evaluator.startswith(name)), evaluator)
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name."""
+    if metric.startswith("recall_at_"):
+        return f"Recall at {metric.removeprefix('recall_at_')}"
+    base = metric.removesuffix("_difference")
+    name = _METRICS.get(base, base.replace("_", " "))
+    return name if base == metric else f"{name}, difference"
+
+
+def number(value: float | None, metric: str = "") -> str:
+    """A value with the digits that its metric deserves."""
+    if value is None:
+        return DASH
+    base = metric.removesuffix("_difference")
+    sign = "+" if base != metric and value > 0 else ""
+    if base in ("mae", "rmse"):
+        text = f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+    elif base == "median_rank":
+        text = f"{value:g}"
+    else:
+        text = f"{value:.3f}"
+    return (sign + text).replace("-", "−")
+
+
+def interval(row: Row) -> str:
+    """`[low, high]`, or nothing."""
+    if row.ci_low is None or row.ci_high is None:
+        return ""
+    return f"[{number(row.ci_low, row.metric)}, {number(row.ci_high, row.metric)}]"
+
+
+def quantity(value: float) -> str:
+    """A measured quantity with three or four digits."""
+    return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
