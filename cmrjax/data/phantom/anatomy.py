@@ -37,9 +37,9 @@ CHANCES = {
     "ischaemic": (0.35, 0.55, 0.05, 0.08, 1.00, 0.12, 0.20, 0.20, 0.22),
     "septal": (0.03, 0.10, 1.00, 0.00, 0.05, 0.08, 0.10, 0.35, 0.15),
     "pressure": (0.08, 0.20, 0.00, 1.00, 0.08, 0.15, 0.15, 0.35, 0.22),
-    "right": (0.05, 0.12, 0.06, 0.06, 0.04, 0.95, 0.70, 0.15, 0.25),
-    "valve": (0.95, 0.20, 0.02, 0.12, 0.05, 0.25, 0.15, 0.75, 0.15),
-    "pericardial": (0.05, 0.10, 0.05, 0.10, 0.08, 0.12, 0.15, 0.12, 1.00),
+    "right": (0.05, 0.12, 0.06, 0.12, 0.04, 0.95, 0.70, 0.15, 0.25),
+    "valve": (0.95, 0.20, 0.02, 0.20, 0.05, 0.25, 0.15, 0.75, 0.15),
+    "pericardial": (0.05, 0.10, 0.05, 0.14, 0.12, 0.12, 0.15, 0.12, 1.00),
 }
 # Territories: angle of the centre, half-width, lowest and highest level (Cerqueira 2002).
 TERRITORIES = {
@@ -72,11 +72,11 @@ def sample_patient(rng: np.random.Generator) -> Patient:
     sphericity = rng.normal(3.35 - 0.5 * has["lv_dilation"], 0.14)
     radius = float((edv * 1000.0 / (np.pi * LV_SHAPE * sphericity)) ** (1 / 3))
     rvedv = _beyond(rng, 235, 0.06, 0.10, 0.6) if has["rv_dilation"] else _normal(rng, 165, 26, 229)
-    rvef = 0.45 - _excess(rng, 0.025, 0.06, 0.27) if has["rv_dysfunction"] else None
+    rvef = 0.45 - _excess(rng, 0.025, 0.07, 0.29) if has["rv_dysfunction"] else None
     rvef = float(np.clip(rng.normal(0.58, 0.05), 0.46, 0.72)) if rvef is None else rvef
     la = _beyond(rng, 145, 0.06, 0.15, 0.9) if has["la_dilation"] else _normal(rng, 88, 20, 139)
     la_radius = float((la * 1000.0 / (np.pi * _la_shape() * 1.12)) ** (1 / 3))
-    effusion = 4.0 + _excess(rng, 1.0, 2.5, 15.0) if has["effusion"] else rng.uniform(0.0, 2.6)
+    effusion = 4.0 + _excess(rng, 1.0, 2.0, 12.0) if has["effusion"] else rng.uniform(0.0, 2.6)
     heart = Heart(
         lv_radius=radius,
         lv_length=float(sphericity * radius),
@@ -150,7 +150,7 @@ def _scar(rng, present: bool) -> tuple[str, dict[str, float]]:
     names = list(TERRITORIES)
     name = names[int(rng.choice(len(names), p=(0.45, 0.3, 0.25)))]
     angle, half, low, high = TERRITORIES[name]
-    size = rng.uniform(0.9, 1.25)
+    size = rng.uniform(0.95, 1.3)
     severity = rng.uniform(0.45, 0.8) if rng.random() < NEAR else rng.uniform(0.85, 1.12)
     scar = {
         "scar_severity": float(severity) * present,
@@ -158,6 +158,6 @@ def _scar(rng, present: bool) -> tuple[str, dict[str, float]]:
         "scar_half_width": float(half * size),
         "scar_low": low,
         "scar_high": high,
-        "scar_thinning": float(rng.uniform(0.2, 0.5)) * present,
+        "scar_thinning": float(rng.uniform(0.3, 0.55)) * present,
     }
     return (name if present else "none"), scar

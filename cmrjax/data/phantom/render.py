@@ -9,6 +9,7 @@ from cmrjax.data.phantom.chest import chest, paint, ramp
 from cmrjax.data.phantom.findings import Truth
 from cmrjax.data.phantom.geometry import (
     ATRIUM_KAPPA,
+    KAPPA,
     RV_APEX,
     Heart,
     alignment,
@@ -30,7 +31,7 @@ RV_WALL_MM = 3.0
 EDGE = 1.15  # pixels over which an edge fades: partial volume and the point spread
 BACKGROUND, RV, MYOCARDIUM, LV = 0, 1, 2, 3
 # The heart and its sac lie within these bounds (u, v, w): outside them nothing moves.
-BOUNDS = ((-112.0, 66.0), (-72.0, 72.0), (-130.0, 82.0))
+BOUNDS = ((-125.0, 66.0), (-72.0, 72.0), (-130.0, 82.0))
 MAX_12_BIT = 4095
 
 
@@ -158,6 +159,20 @@ def _lv_distances(heart: Heart, grid, c):
     return cavity, np.maximum(column, above), column
 
 
+def _rounded(heart: Heart, grid, c, outer):
+    """Distance to the LV's outside, true to mm around the apex too, for what coats the heart."""
+    u, v, w = grid
+    stretch = lv_stretch(heart, c)
+    middle = 1.0 / (1.0 + KAPPA)
+    below = w + heart.lv_length * (1.0 - stretch * middle)
+    length = stretch * (middle * heart.lv_length + 0.7 * heart.wall)
+    _, radius = mean_lv_radii(heart, middle, c)
+    square = u * u + v * v
+    k = np.sqrt(square / radius**2 + (below / length) ** 2)
+    slope = np.sqrt(square / radius**4 + (below / length**2) ** 2)
+    return np.where(below < 0, k * (k - 1.0) / np.maximum(slope, 1e-6), outer)
+
+
 def _rv_distances(heart: Heart, grid, c):
     """Distances to the RV cavity (the LV not yet taken out) and to the outside of its wall."""
     u, v, w = grid
@@ -178,7 +193,8 @@ def _paint_heart(image, heart: Heart, protocol: Protocol, grid, c, spacing) -> N
     w = grid[2]
     cavity, outer, _ = _lv_distances(heart, grid, c)
     rv_cavity, rv_outer = _rv_distances(heart, grid, c)
-    _paint_sac(image, heart, protocol, grid, np.minimum(outer, rv_outer), width)
+    sac = np.minimum(_rounded(heart, grid, c, outer), rv_outer)
+    _paint_sac(image, heart, protocol, grid, sac, width)
     if w.shape != (1, 1):
         cavity, outer = _true(cavity, spacing), _true(outer, spacing)
         rv_cavity, rv_outer = _true(rv_cavity, spacing), _true(rv_outer, spacing)

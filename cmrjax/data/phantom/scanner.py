@@ -126,8 +126,8 @@ def sample_protocol(rng: np.random.Generator, profile: Profile) -> Protocol:
     spacing = round(float(rng.uniform(*profile.field_mm)) / size, 4)
     gap = round(float(rng.uniform(*profile.gap_mm)), 1)
     views = ["sax"] * int(rng.integers(profile.sax_slices[0], profile.sax_slices[1] + 1))
-    turn = rng.normal(0.0, 0.12)
-    centre = np.array(CENTRE) + rng.normal(0.0, 4.0, 3)
+    turn = rng.normal(0.0, 0.22)
+    centre = np.array(CENTRE) + rng.normal(0.0, 5.0, 3)
     top = rng.uniform(-29.0, -22.0) if profile.name == "demo" else rng.uniform(-4.0, 4.0)
     first = top if len(views) != 2 else top - 0.5 * gap
     planes = [
@@ -136,7 +136,7 @@ def sample_protocol(rng: np.random.Generator, profile: Profile) -> Protocol:
     ]
     long_axis = ["4ch", "2ch"] + ["3ch"] * bool(rng.random() < profile.three_chamber)
     for view in long_axis:
-        planes.append(_plane(rng, view, centre, rng.normal(0, 0.15), size, spacing, 0, 0.0))
+        planes.append(_plane(rng, view, centre, rng.normal(0, 0.22), size, spacing, 0, 0.0))
     order = [0, 1] if rng.random() < 0.5 else [1, 0]
     blocks = [planes[: len(views)], planes[len(views) :]]
     planes = [plane for k in order for plane in blocks[k]]
