@@ -124,15 +124,25 @@ def load_features(directory: Path) -> tfds.features.FeaturesDict:
     return features
 
 
-def shard_paths(directory: Path) -> list[Path]:
-    """The shard files that the metadata names, in order, whether or not they are there."""
-    directory = Path(directory)
+def _tfds_info(directory: Path) -> tuple[str, list[int]]:
+    """The data set's name and the number of records of each shard."""
     try:
-        info = json.loads((directory / TFDS_INFO_FILE).read_text())
-        name, count = info["name"], len(info["splits"][0]["shardLengths"])
+        info = json.loads((Path(directory) / TFDS_INFO_FILE).read_text())
+        return str(info["name"]), [int(n) for n in info["splits"][0]["shardLengths"]]
     except (OSError, ValueError, LookupError, TypeError):
         raise CorruptDataError("cannot be read", where=f"{directory}/{TFDS_INFO_FILE}") from None
-    return [directory / f"{name}-all.tfrecord-{i:05d}-of-{count:05d}" for i in range(count)]
+
+
+def shard_lengths(directory: Path) -> list[int]:
+    """How many records each shard should hold."""
+    return _tfds_info(directory)[1]
+
+
+def shard_paths(directory: Path) -> list[Path]:
+    """The shard files that the metadata names, in order, whether or not they are there."""
+    name, lengths = _tfds_info(directory)
+    count = len(lengths)
+    return [Path(directory) / f"{name}-all.tfrecord-{i:05d}-of-{count:05d}" for i in range(count)]
 
 
 def build_index(directory: Path) -> Index:
