@@ -182,7 +182,8 @@ def cached(
 def _read(path: Path, key: str, study_id: np.ndarray) -> list[np.ndarray] | None:
     """Cached arrays, or None when they are missing, damaged (the zip's CRCs) or of other input."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # numpy leaves a file that it cannot read open, so it is given an open one.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if str(stored["key"]) != key or not np.array_equal(stored["study_id"], study_id):
                 return None
             return [stored[f"array_{i}"] for i in range(len(stored.files) - 2)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import cmrjax.core.partitioning  # noqa: F401  (its flax setting; networks are built below)
 from cmrjax.core import checkpoint
 from cmrjax.core.errors import UserError
 from cmrjax.data.contract import load_checkpoint_contract, require_same

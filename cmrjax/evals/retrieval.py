@@ -105,7 +105,7 @@ def evaluate(
         UserError: fewer than two studies have a report.
     """
     first = next(iter(embeddings.values()))
-    listed = [sentences(r, report_sections) for r in first.reports]
+    listed = [sentences(r, report_sections) if r else [] for r in first.reports]
     have = np.array([i for i, s in enumerate(listed) if s], int)
     if len(have) < 2:
         raise UserError("fewer than two studies have a report", where="config.data")

@@ -1,0 +1,145 @@
+import time
+
+import numpy as np
+import pytest
+
+from cmrjax.evals import metrics, stats
+from tests.evals.test_predictions import predictions
+
+HOW = metrics.Resampling(split="test", step=7, n_bootstrap=300)
+
+
+def noisy(task, encoder, *, noise, n=120, seed=0, rate=0.3, kind="binary"):
+    rng = np.random.default_rng(seed)
+    target = (rng.random(n) < rate).astype(float)
+    score = target + noise * np.random.default_rng(seed + 1000).normal(size=n)
+    return predictions(task, kind, target=target, prediction=score, encoder=encoder)
+
+
+def find(rows, **wanted):
+    return [r for r in rows if all(getattr(r, k) == v for k, v in wanted.items())]
+
+
+def test_a_row_of_each_kind_by_hand():
+    p = predictions("mi", "probability", target=[1, 1, 0, 0], prediction=[0.8, 0.4, 0.4, 0.1])
+    rows = {r.metric: r for r in metrics.task_rows(p, HOW)}
+    assert rows["auroc"].value == 0.875
+    assert rows["accuracy"].value == rows["balanced_accuracy"].value == 0.75
+    assert (rows["auroc"].n, rows["auroc"].n_positive) == (4, 2)
+    assert (rows["auroc"].split, rows["auroc"].step) == ("test", 7)
+    p = predictions(target=[50, 60], prediction=[53, 56])
+    rows = {r.metric: r for r in metrics.task_rows(p, HOW)}
+    assert rows["mae"].value == 3.5
+    assert rows["rmse"].value == pytest.approx(np.sqrt(12.5))
+    assert rows["mae"].n_positive is None
+    p = predictions("group", "multiclass", target=[0, 0, 1], prediction=[0, 1, 1])
+    rows = {r.metric: r.value for r in metrics.task_rows(p, HOW)}
+    assert rows == {"accuracy": pytest.approx(2 / 3), "balanced_accuracy": 0.75}
+    p = predictions("report_to_study", "rank", target=[1, 1, 1], prediction=[1, 3, 20])
+    rows = {r.metric: r.value for r in metrics.task_rows(p, HOW)}
+    assert rows["recall_at_1"] == pytest.approx(1 / 3)
+    assert rows["recall_at_5"] == pytest.approx(2 / 3)
+    assert rows["median_rank"] == 3
+
+
+def test_unknown_labels_leave_the_task_alone_and_n_says_so():
+    p = predictions("mi", "binary", target=[1, np.nan, 0], prediction=[1, 5, 0])
+    row = metrics.task_rows(p, HOW)[0]
+    assert (row.value, row.n, row.n_positive) == (1.0, 2, 1)
+
+
+@pytest.mark.parametrize("target", [[0, 0, 0], [1, 1], [np.nan], []])
+def test_a_task_without_both_classes_has_rows_without_values(target):
+    p = predictions("mi", "probability", target=target, prediction=np.zeros(len(target)))
+    rows = metrics.all_rows([p], HOW)
+    assert {r.metric for r in rows} == set(metrics.METRICS["probability"])
+    assert all(r.value is None and r.ci_low is None for r in rows)
+    assert rows[0].n == int(np.isfinite(target).sum())
+
+
+def test_one_study_a_patient_takes_delong_and_several_take_the_patient_bootstrap():
+    p = noisy("mi", "checkpoint", noise=1.0)
+    alone = metrics.task_rows(p, HOW)[0]
+    delong = stats.delong_interval(p.target, p.prediction)
+    assert (alone.ci_low, alone.ci_high) == (delong.low, delong.high)
+    # The same studies three times each, of the same patient, say no more than once.
+    thrice = predictions(
+        "mi",
+        "binary",
+        target=np.repeat(p.target, 3),
+        prediction=np.repeat(p.prediction, 3),
+        patient_id=np.repeat(p.patient_id, 3),
+    )
+    clustered = metrics.task_rows(thrice, HOW)[0]
+    assert clustered.value == pytest.approx(alone.value)
+    assert (clustered.ci_low, clustered.ci_high) == pytest.approx(
+        (alone.ci_low, alone.ci_high), abs=0.05
+    )
+
+
+def test_macro_is_the_mean_over_tasks_that_have_both_classes():
+    tasks = [noisy(f"t{i}", "checkpoint", noise=1.0, seed=i) for i in range(3)]
+    empty = predictions("none", "binary", target=[0.0], prediction=[1.0])
+    classes = noisy("group:A", "checkpoint", noise=0.1)
+    row = metrics.macro_row([*tasks, empty, classes], HOW)
+    assert row is not None
+    each = [stats.estimate(stats.auroc_statistic(t.target, t.prediction), 120) for t in tasks]
+    assert row.value == pytest.approx(np.mean(each))
+    assert row.ci_low is not None
+    assert row.ci_low < row.value < row.ci_high
+    assert (row.n, row.n_positive) == (120, sum(int(t.target.sum()) for t in tasks))
+
+
+def test_macro_with_labels_known_for_other_patients_in_each_task():
+    a = noisy("a", "checkpoint", noise=1.0)
+    b = predictions("b", "binary", target=[0, 1, 0, 1], prediction=[0, 1, 1, 2], prefix="other")
+    row = metrics.macro_row([a, b], HOW)
+    assert row is not None
+    assert row.n == 124
+
+
+def test_differences_from_random_are_paired_whatever_the_order_of_cases():
+    ours = [noisy(f"t{i}", "checkpoint", noise=0.8, seed=i) for i in range(3)]
+    shuffled = np.random.default_rng(0).permutation(120)
+    theirs = [
+        metrics._take(noisy(f"t{i}", "random", noise=3.0, seed=i), shuffled) for i in range(3)
+    ]
+    rows = metrics.all_rows([*ours, *theirs], HOW)
+    (row,) = find(rows, metric="auroc_difference")
+    assert (row.encoder, row.task) == ("checkpoint-random", "macro")
+    values = {e: find(rows, encoder=e, task="macro")[0].value for e in ("checkpoint", "random")}
+    assert row.value == pytest.approx(values["checkpoint"] - values["random"])
+    assert row.ci_low > 0
+
+
+def test_mae_difference_and_ratio():
+    target = np.arange(40.0)
+    ours = predictions(target=target, prediction=target + 1)
+    random = predictions(target=target, prediction=target + 3, encoder="random")
+    trivial = predictions(target=target, prediction=np.full(40, 19.5), encoder="trivial")
+    rows = metrics.all_rows([ours, random, trivial], HOW)
+    assert find(rows, encoder="checkpoint-random", metric="mae_difference")[0].value == -2
+    ratio = find(rows, encoder="checkpoint/trivial", metric="mae_ratio")[0]
+    assert ratio.value == pytest.approx(0.1)
+    assert ratio.ci_low < 0.1 < ratio.ci_high
+
+
+def test_multiclass_has_a_one_vs_rest_auroc_under_its_own_name():
+    whole = predictions("group", "multiclass", target=[0, 1, 0, 1], prediction=[0, 1, 0, 0])
+    one = predictions("group:B", "probability", target=[0, 1, 0, 1], prediction=[0.1, 0.9, 0, 0.3])
+    rows = metrics.all_rows([whole, one], HOW)
+    assert find(rows, task="group", metric="auroc")[0].value == 1.0
+    assert {r.metric for r in find(rows, task="group:B")} == {"auroc"}
+    assert not find(rows, task="macro")
+
+
+def test_ten_tasks_and_four_encoders_take_seconds():
+    how = metrics.Resampling(split="test", step=0, n_bootstrap=2000)
+    found = [
+        noisy(f"t{i}", e, noise=1.0, n=200, seed=i)
+        for e in ("checkpoint", "random", "pixels_pca", "supervised")
+        for i in range(10)
+    ]
+    start = time.process_time()
+    metrics.all_rows(found, how)
+    assert time.process_time() - start < 20  # about 2 s on one idle core
