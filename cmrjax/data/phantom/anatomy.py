@@ -97,7 +97,7 @@ def sample_patient(rng: np.random.Generator) -> Patient:
         la_emptying=float(np.clip(rng.normal(0.19, 0.03), 0.08, 0.26)),
         ra_radius=float(np.clip(rng.normal(24, 1.6) * (rvedv / 165) ** (1 / 4), 19, 33)),
         aorta_radius=float(rng.normal(14.5, 1.3)),
-        papillary_radius=float(rng.normal(4.2, 0.5)),
+        papillary_radius=float(rng.normal(5.0, 0.5)),
         effusion=float(effusion),
         effusion_angle=float(rng.normal(0.8, 0.5)),
         fat=float(rng.uniform(1.0, 3.8)),

@@ -17,10 +17,10 @@ from cmrjax.data.phantom.motion import smoothstep
 
 KAPPA = 0.6  # where the mitral plane cuts the LV ellipsoid, in semi-axes above its centre
 ATRIUM_KAPPA = 0.6  # the same for the atria
-RV_APEX = 0.88  # level of the RV apex below the mitral plane, in LV lengths
-RV_BASE_MM = -3.0  # the tricuspid plane lies apical of the mitral plane
+RV_APEX = 0.93  # level of the RV apex below the mitral plane, in LV lengths
+RV_BASE_MM = -1.0  # the tricuspid plane lies apical of the mitral plane
 RV_REACH = 0.35  # the RV ellipse reaches this far (in LV radii) beyond the LV axis, inside the LV
-RV_WIDEST = 0.7  # level at which the RV is widest, from its apex to the tricuspid plane
+RV_WIDEST = 0.66  # level at which the RV is widest, from its apex to the tricuspid plane
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def rv_ellipse(heart: Heart, w, c) -> Ellipse:
     """The RV's inner surface at position ``w``: the cavity is this ellipse less the LV."""
     apex = -RV_APEX * heart.lv_length
     up = np.clip((w - apex) / (rv_base(heart, c) - apex), 0.0, 1.0)
-    opening = (1.0 - ((up - RV_WIDEST) / RV_WIDEST) ** 2) ** 0.75
+    opening = (1.0 - ((up - RV_WIDEST) / RV_WIDEST) ** 2) ** 0.55
     _, epi = mean_lv_radii(heart, lv_level(heart, w, c), c)
     squeeze = heart.rv_shortening * c
     left = epi + heart.rv_width * opening * (1.0 - squeeze)

@@ -28,6 +28,7 @@ from cmrjax.data.phantom.motion import contraction, smoothstep
 from cmrjax.data.phantom.scanner import Plane, Profile, Protocol, sample_protocol
 
 RV_WALL_MM = 3.0
+TRABECULAE_MM = 4.0
 EDGE = 1.15  # pixels over which an edge fades: partial volume and the point spread
 BACKGROUND, RV, MYOCARDIUM, LV = 0, 1, 2, 3
 # The heart and its sac lie within these bounds (u, v, w): outside them nothing moves.
@@ -202,14 +203,12 @@ def _paint_heart(image, heart: Heart, protocol: Protocol, grid, c, spacing) -> N
     if float(np.max(w)) > -25.0:
         _paint_right_vessels(image, heart, tissue, grid, c, width)
     paint(image, ramp(rv_outer, width), tissue.myocardium)
-    rv_cover = ramp(rv_cavity, width)
-    paint(image, rv_cover, 0.97 * blood)
+    paint(image, ramp(rv_cavity, width), 0.97 * blood)
     if float(np.max(w)) > -25.0:
         _paint_left_vessels(image, heart, tissue, grid, c, width)
     paint(image, ramp(outer, width), tissue.myocardium)
-    lv_cover = ramp(cavity, width)
-    paint(image, lv_cover, blood)
-    _paint_papillaries(image, heart, tissue.myocardium, grid, c, lv_cover, width)
+    paint(image, ramp(cavity, width), blood)
+    _paint_inside_lv(image, heart, tissue.myocardium, grid, c, cavity, width)
 
 
 def _true(distance: np.ndarray, spacing: float) -> np.ndarray:
@@ -285,15 +284,19 @@ def _capsule(grid, start, end):
     return np.sqrt(sum((o - along * a) ** 2 for o, a in zip(offset, axis, strict=True)))
 
 
-def _paint_papillaries(image, heart: Heart, signal, grid, c, within, width) -> None:
-    """Two muscles that move with the endocardium; they count as LV cavity."""
+def _paint_inside_lv(image, heart: Heart, signal, grid, c, cavity, width) -> None:
+    """Trabeculae and two papillary muscles, which move with the wall and count as LV cavity."""
     u, v, w = grid
     level = lv_level(heart, w, c)
+    within = ramp(cavity, width)
+    # Blood and muscle share the innermost millimetres, more of it on the ridges.
+    ridges = (0.28 + 0.22 * np.cos(11.0 * np.arctan2(v, u))) * smoothstep((0.85 - level) / 0.15)
+    paint(image, within * ramp(-0.5 * TRABECULAE_MM - cavity, TRABECULAE_MM) * ridges, signal)
     endo, _ = mean_lv_radii(heart, level, c)
     here = smoothstep((level - 0.18) / 0.1) * smoothstep((0.66 - level) / 0.1)
     radius = heart.papillary_radius * here * (1.0 + 0.15 * c)
     for angle in (-0.55, 1.75):
-        at = 0.78 * endo
+        at = np.maximum(endo - 0.85 * radius, 0.55 * endo)
         du, dv = u - at * float(np.cos(angle)), v - at * float(np.sin(angle))
         distance = np.sqrt(du * du + dv * dv) - radius
         paint(image, ramp(distance, width) * within * here, signal)

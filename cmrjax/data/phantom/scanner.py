@@ -196,7 +196,7 @@ def _orthonormal(axes: np.ndarray) -> np.ndarray:
 def _sample_contrast(rng: np.random.Generator) -> Contrast:
     uniform = rng.uniform
     return Contrast(
-        myocardium=float(uniform(0.27, 0.40)),
+        myocardium=float(uniform(0.22, 0.36)),
         fat=float(uniform(0.70, 1.05)),
         lung=float(uniform(0.03, 0.09)),
         liver=float(uniform(0.30, 0.48)),
