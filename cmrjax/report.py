@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cmrjax.core.distributed import use_compilation_cache
 from cmrjax.core.writer import write_bytes_atomic
 from cmrjax.reporting.build import build_page
 from cmrjax.reporting.page import render
@@ -21,6 +22,7 @@ def main(argv: Sequence[str]) -> int:
         help="show de-identified report text of data that is not public, under a banner",
     )
     args = parser.parse_args(argv)
+    use_compilation_cache()
     print(write_report(args.workdir, with_text=args.with_text))
     return 0
 

@@ -294,7 +294,6 @@ def test_cines_move_and_reports_stand_beside(page, run):
     content = b64decode(first.partition(",")[2])
     assert b"ANIM" in content[:64]
     assert MARK in page.text
-    assert "Similarity" in page.text
     assert len(page.all("option")) >= 2
 
 

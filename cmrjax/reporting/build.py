@@ -175,7 +175,7 @@ def _summary(run: Run) -> str:
         "supervised": "Supervised training of a video tower on labels",
     }[config.objective_name]
     name = run.source.info.get("name", "") if run.source else Path(run.data.dataset).name
-    tubelet = " × ".join(str(x) for x in model.get("tubelet", ()))
+    tubelet = "×".join(str(x) for x in model.get("tubelet", ()))
     size = f"variant {model.get('variant', '?')}" + (f", tubelet {tubelet}" if tubelet else "")
     return f"{how} ({size}), dataset {name}, {config.steps} steps of {config.batch_size} studies."
 

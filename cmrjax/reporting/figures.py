@@ -152,7 +152,8 @@ def progress(history: Sequence[Row]) -> Plot | None:
             )
         axes.set_title("macro AUROC by checkpoint", loc="left")
         axes.set_xlabel("optimizer step")
-        axes.legend(fontsize=7.5)
+        axes.margins(x=0.1, y=0.35)
+        axes.legend(fontsize=7.5, loc="lower right", ncols=2)
         return _draw(figure, "macro AUROC of each evaluator at every evaluated checkpoint")
 
 

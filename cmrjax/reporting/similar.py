@@ -166,7 +166,7 @@ def neighbours(
         for j in np.argsort(-similarity, kind="stable")[:NEIGHBOURS].tolist():
             if np.isfinite(similarity[j]):
                 cohort, k = place[j]
-                score = f"{similarity[j]:.2f}"
+                score = f"{similarity[j]:.3f}"
                 found.append(study_card(cohort, k, tasks, show_text=show_text, score=score))
         query = study_card(cohorts[0], i, tasks, show_text=show_text)
         out.append(Neighbours(query, tuple(found)))
@@ -195,11 +195,18 @@ def text_queries(
     Raises:
         NoTextTowerError: the encoder has none.
     """
+    # All sentences in one batch: another number of sentences would be another compiled program.
+    listed = sorted({s for p in prompts.values() for s in (*p.positive, *p.negative)})
+    vector = dict(zip(listed, encoder.encode_text(listed), strict=True))
+
+    def encode(sentences: Sequence[str]) -> np.ndarray:
+        return np.stack([vector[s] for s in sentences])
+
     out = []
     for task, ensemble in prompts.items():
         sentence = ensemble.positive[0]
-        single = embedded.z @ encoder.encode_text([sentence])[0]
-        both = scores(embedded.z, ensemble, encoder.encode_text)
+        single = embedded.z @ vector[sentence]
+        both = scores(embedded.z, ensemble, encode)
         label = cohort.labels.get(task) if tasks.get(task, {}).get("kind") == "binary" else None
         for kind, name, score, used in (
             ("sentence", sentence, single, Ensemble((sentence,), ())),
@@ -212,7 +219,7 @@ def text_queries(
                     int(i),
                     tasks,
                     show_text=show_text,
-                    score=f"{score[i]:.2f}",
+                    score=f"{score[i]:.3f}",
                     truth=_truth(label, int(i)),
                 )
                 for i in best

@@ -67,6 +67,7 @@ class EvaluatorTables:
         more: the others.
         comparisons: paired differences and ratios.
         few_positives: whether a line has fewer positives than its interval deserves.
+        binary: whether any line counts positives.
     """
 
     key: str
@@ -79,6 +80,7 @@ class EvaluatorTables:
     more: tuple[Group, ...]
     comparisons: tuple[Comparison, ...]
     few_positives: bool
+    binary: bool
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _tables(rows: Sequence[Row]) -> EvaluatorTables:
         more=tuple(g for m, g in groups.items() if m not in first),
         comparisons=tuple(_comparison(row) for row in rows if is_comparison(row)),
         few_positives=any(line.few for line in lines),
+        binary=any(row.n_positive is not None for row in plain),
     )
 
 
@@ -202,15 +205,15 @@ def _key_figure(rows: Sequence[Row], evaluator: str, task: str, metric: str) -> 
     own = next(row for row in mine if _is_own(row.encoder))
     others = {row.encoder: row for row in mine if not _is_own(row.encoder)}
     beside = [
-        f"{words.encoder_name(name).lower()} {words.number(others[name].value, metric)}"
+        f"{words.inside(words.encoder_name(name))} {words.number(others[name].value, metric)}"
         for name in _encoders(list(others.values()))
     ]
     name = words.metric_name(metric)
     about = f"{own.n} studies of split {own.split}"
     if task == "macro":
-        about = f"mean over findings, {about}"
-    elif evaluator != "retrieval":
-        name = f"{name}, {words.task_name(task)}"
+        name = f"mean {name} over findings"
+    else:
+        name = f"{words.inside(name)}, {words.inside(words.task_name(task))}"
     return KeyFigure(
         title=f"{words.evaluator_name(evaluator)}: {name}",
         value=words.number(own.value, metric),

@@ -13,6 +13,8 @@ _TASKS = {
     "lv_mass_g": "LV mass (g)",
     "report_to_study": "Report finds its study",
     "study_to_report": "Study finds its report",
+    "report_to_study_or_duplicate": "Report finds its study, or one reported alike",
+    "study_to_report_or_duplicate": "Study finds its report, or one that says the same",
 }
 _UPPER = {"lv", "rv", "la", "ra", "lvef", "rvef", "mri", "dcm", "hcm", "minf", "nor"}
 _ENCODERS = {
@@ -65,6 +67,9 @@ METRIC_MEANING = {
     "mae": "in the label's own unit, lower is better; the trivial column predicts the mean",
     "rmse": "in the label's own unit, lower is better; weighs large errors more",
     "r": "correlation of predicted and true values; 0 is none",
+    "recall_at_1": "share whose right partner is found first",
+    "recall_at_5": "share whose right partner is among the first five; guessing gives 5 / n",
+    "recall_at_10": "share whose right partner is among the first ten; guessing gives 10 / n",
     "median_rank": "rank of the right partner, 1 is best",
     "mae_ratio": "below 1 is better than predicting the mean of the training patients",
     "dice": "overlap of two contours, 1 is perfect",
@@ -93,8 +98,13 @@ def encoder_name(encoder: str) -> str:
     for mark, text in (("-", " minus "), ("/", " over ")):
         a, found, b = encoder.partition(mark)
         if found and encoder not in _ENCODERS:
-            return f"{encoder_name(a)}{text}{encoder_name(b).lower()}"
+            return f"{encoder_name(a)}{text}{inside(encoder_name(b))}"
     return _ENCODERS.get(encoder, encoder)
+
+
+def inside(name: str) -> str:
+    """A name as it stands inside a sentence; abbreviations stay as they are."""
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
 
 
 def evaluator_name(evaluator: str) -> str:
@@ -132,15 +142,15 @@ def number(value: float | None, metric: str = "") -> str:
     if base in ("mae", "rmse"):
         text = f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
     elif base == "median_rank":
-        text = f"{value:g}"
+        text = f"{value:.1f}".removesuffix(".0")
     else:
         text = f"{value:.3f}"
     return (sign + text).replace("-", "−")
 
 
 def interval(row: Row) -> str:
-    """`[low, high]`, or nothing."""
-    if row.ci_low is None or row.ci_high is None:
+    """`[low, high]`, or nothing where there is none or, as for a constant, it is one point."""
+    if row.ci_low is None or row.ci_high is None or row.ci_low == row.ci_high:
         return ""
     return f"[{number(row.ci_low, row.metric)}, {number(row.ci_high, row.metric)}]"
 
