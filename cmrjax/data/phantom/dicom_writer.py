@@ -23,6 +23,10 @@ UID_MARK = "2.25." + "9" * 38
 NUMBER_MARK, TIME_MARK, LOCATION_MARK = "98765432", "98765.4321", "-98765.432"
 POSITION_MARKS = ("-91919.191", "-92929.292", "-93939.393")
 
+FAMILY_NAMES = ("Quill", "Marrow", "Tansy", "Fennick", "Orrel", "Brask", "Lumley", "Vesper")
+GIVEN_NAMES = ("Alva", "Bram", "Cleo", "Dorian", "Edda", "Felix", "Greta", "Hollis")
+INSTITUTIONS = ("Phantom General Hospital", "Northgate Imaging Centre")
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -48,23 +52,22 @@ def uid(*parts: object) -> str:
 def sample_identity(seed: int, index: int) -> Identity:
     """Draws a made-up identity, independent of the patient's heart."""
     rng = np.random.default_rng([seed, index, 3])
-    number = int(rng.integers(10**7, 10**8))
-    family = ("Quill", "Marrow", "Tansy", "Fennick", "Orrel", "Brask", "Lumley", "Vesper")
-    given = ("Alva", "Bram", "Cleo", "Dorian", "Edda", "Felix", "Greta", "Hollis")
-    pick = lambda words: str(words[int(rng.integers(len(words)))])  # noqa: E731
     return Identity(
-        name=f"{pick(family)}^{pick(given)}",
-        patient_id=f"PH{number}",
-        birth_date=f"{int(rng.integers(1935, 2004))}{int(rng.integers(1, 13)):02d}"
-        f"{int(rng.integers(1, 29)):02d}",
-        sex=pick(("M", "F")),
-        study_date=f"{int(rng.integers(2012, 2024))}{int(rng.integers(1, 13)):02d}"
-        f"{int(rng.integers(1, 29)):02d}",
-        study_time=f"{int(rng.integers(8, 18)):02d}{int(rng.integers(60)):02d}00",
-        accession=f"A{int(rng.integers(10**8, 10**9))}",
-        institution=pick(("Phantom General Hospital", "Northgate Imaging Centre")),
-        physician=f"{pick(family)}^{pick(given)}",
+        name=f"{rng.choice(FAMILY_NAMES)}^{rng.choice(GIVEN_NAMES)}",
+        patient_id=f"PH{rng.integers(10**7, 10**8)}",
+        birth_date=_date(rng, 1935, 2004),
+        sex=str(rng.choice(("M", "F"))),
+        study_date=_date(rng, 2012, 2024),
+        study_time=f"{rng.integers(8, 18):02d}{rng.integers(60):02d}00",
+        accession=f"A{rng.integers(10**8, 10**9)}",
+        institution=str(rng.choice(INSTITUTIONS)),
+        physician=f"{rng.choice(FAMILY_NAMES)}^{rng.choice(GIVEN_NAMES)}",
     )
+
+
+def _date(rng: np.random.Generator, first_year: int, end_year: int) -> str:
+    year, month, day = rng.integers(first_year, end_year), rng.integers(1, 13), rng.integers(1, 29)
+    return f"{year}{month:02d}{day:02d}"
 
 
 def study_uid(seed: int, index: int) -> str:
