@@ -13,7 +13,7 @@ from pathlib import Path
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config, split_overrides, to_dataclass
 from cmrjax.core.distributed import use_compilation_cache
-from cmrjax.core.errors import PreemptedError, UserError
+from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError
 from cmrjax.evals.base import read_rows, rebuild_results
 from cmrjax.evals.jobs import EvalConfig, Job
 from cmrjax.evals.tables import format_rows
@@ -113,27 +113,38 @@ def _evaluate_step(job: Job, step: int) -> Path:
     return folder
 
 
+def _evaluate_unless_deleted(job: Job, step: int) -> Path | None:
+    """Evaluates a step of a live run, whose trainer may delete old checkpoints meanwhile."""
+    try:
+        return None if _is_current(job, step) else _evaluate_step(job, step)
+    except (CmrjaxError, OSError):
+        if step in checkpoint.steps(job.workdir):
+            raise
+        log.info("checkpoint %d was deleted before it was evaluated", step)
+        return None
+
+
 def _follow(config: EvalConfig, workdir: Path) -> Iterator[Path]:
     """Evaluates each checkpoint as it appears; ends when the run is done and nothing is left."""
     job: Job | None = None
     handled: set[int] = set()
     seen, since = None, time.monotonic()
+    log.info("following %s", workdir)
     while True:
         # The state is read before the steps: a run that is done writes no checkpoint after it.
         status = _status(workdir)
         finished = status.get("state") == "done"
+        if job is None and (workdir / "config.json").is_file():
+            job = Job(config, workdir)  # as early as it can be: a wrong config ends this at once
         available = checkpoint.steps(workdir)
-        if config.schedule == "last_checkpoint":
-            wanted = available[-1:] if finished else []
-        else:
-            wanted = available
+        last = config.schedule == "last_checkpoint"
+        wanted = available if not last else available[-1:] if finished else []
         for step in [s for s in wanted if s not in handled]:
             job = job or Job(config, workdir)
             handled.add(step)
-            # The trainer may have deleted an old one meanwhile.
-            if step in checkpoint.steps(workdir) and not _is_current(job, step):
-                yield _evaluate_step(job, step)
-                since = time.monotonic()
+            if (folder := _evaluate_unless_deleted(job, step)) is not None:
+                yield folder
+            since = time.monotonic()
         if finished:
             return
         now = (status.get("state"), status.get("updated"), available)

@@ -7,18 +7,22 @@ import threading
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from cmrjax import evaluate as job
 from cmrjax.cli import run
+from cmrjax.core import checkpoint
 from cmrjax.core.errors import PreemptedError, UserError
-from cmrjax.data.contract import save_contract
+from cmrjax.core.writer import write_json_atomic
+from cmrjax.data import tokenizer as wordpiece
+from cmrjax.data.contract import save_checkpoint_contract, save_contract
+from cmrjax.data.records import RecordSource
 from cmrjax.evals.base import read_rows
 from cmrjax.evals.jobs import EvalConfig, Job
 from cmrjax.evals.predictions import read_predictions
-from cmrjax.experiment import run_config
-from cmrjax.train import train
+from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
 from tests.tiny import tiny_config, tiny_contract, write_tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,17 +34,32 @@ PROMPTS = {
 }
 
 
+def write_run(dataset, workdir, *, steps, **changes):
+    """A workdir as `train` leaves it; its checkpoints are drawn, not trained: that is quicker."""
+    run = run_config(tiny_config(dataset, **changes))
+    source = RecordSource(dataset)
+    contract, vocabulary = input_contract(run, source), 0
+    workdir.mkdir()
+    if contract.tokenizer == "wordpiece":
+        tokenizer = make_tokenizer(run, source)
+        wordpiece.save_tokenizer(workdir, tokenizer)
+        vocabulary = tokenizer.get_vocab_size()
+    objective = make_objective(run, contract, vocabulary=vocabulary, source=source)
+    init = jax.jit(objective.init)
+    for step in steps:
+        checkpoint.save(workdir, step, {"params": init(jax.random.key(100 + step))[0]})
+    save_checkpoint_contract(workdir, source.contract, contract)
+    write_json_atomic(workdir / "config.json", run.to_json())
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A tiny dataset, a contrastive run with checkpoints 3, 6, 8, a supervised run, prompts."""
     root = tmp_path_factory.mktemp("runs")
     dataset = write_tiny_dataset(root / "ds", patients=36)
-    train(run_config(tiny_config(dataset, mesh={"data": -1})), root / "run")
+    write_run(dataset, root / "run", steps=(3, 6, 8))
     objective = {"name": "supervised", "binary": ("bright",), "regression": ("lvef",)}
-    train(
-        run_config(tiny_config(dataset, objective=objective, steps=2, mesh={"data": -1})),
-        root / "supervised",
-    )
+    write_run(dataset, root / "supervised", steps=(2,), objective=objective)
     (root / "prompts.json").write_text(json.dumps(PROMPTS))
     return root
 
