@@ -351,6 +351,14 @@ def test_results_are_derived_again_when_deleted(copied):
     assert "Zero-shot" in read(copied).text
 
 
+def test_predictions_that_cannot_be_read_cost_their_plots_alone(copied):
+    shutil.rmtree(copied / "checkpoints")
+    (copied / "evals" / "zero_shot" / "20" / "predictions.csv").write_text("nonsense\n")
+    text = read(copied).text
+    assert "predictions of zero_shot cannot be read" in text
+    assert "Mean over findings" in text
+
+
 def test_wrong_workdir_is_one_line(tmp_path, capsys):
     assert cli.main(["report", "--workdir", str(tmp_path / "nowhere")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

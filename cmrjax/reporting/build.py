@@ -1,5 +1,6 @@
 """From a run to the page: each part is built if what it needs is there, or says what is missing."""
 
+import contextlib
 import datetime
 import json
 from collections import Counter
@@ -22,6 +23,7 @@ from cmrjax.reporting.run import Run
 
 MAX_READ = 5000  # with more studies, labels and neighbours come from the test split alone
 CINE_BUDGET = 9_000_000  # characters of the page that cines may take
+MAX_CASE_PLOTS = 64
 SHEET_PER_VIEW = 6
 _NO_DATASET = "The dataset of this run is not at hand, neither where its config says nor in the "
 _NO_DATASET += "workdir, so nothing that needs its cines or labels can be shown."
@@ -134,7 +136,8 @@ def _prompts(run: Run) -> dict[str, Ensemble]:
     """The prompts that the zero-shot evaluation used, or else those made for the dataset."""
     used = ""
     for path in sorted((run.workdir / "evals").glob("zero_shot*/*/settings.json")):
-        used = json.loads(path.read_text()).get("config", {}).get("prompts", "")
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            used = json.loads(path.read_text()).get("config", {}).get("prompts") or used
     default = "acdc" if run.source and run.source.info.get("source") == "acdc" else "phantom"
     return load_prompts(used or default)
 
@@ -150,11 +153,13 @@ def _media(run: Run, sheet, neighbours, queries) -> dict[int, str]:
 
 
 def _results(run: Run) -> list[Section]:
-    sections = []
+    sections, left = [], MAX_CASE_PLOTS
     for table in tables.by_evaluator(run.rows):
         mine = [row for row in run.rows if row.evaluator == table.key]
         cases = [p for parts in run.predictions.values() for p in parts if p.evaluator == table.key]
-        sections.append(Section(table, figures.forest(mine), figures.case_plots(cases)))
+        plots = figures.case_plots(cases)[:left]
+        left -= len(plots)
+        sections.append(Section(table, figures.forest(mine), plots))
     return sections
 
 
@@ -227,6 +232,9 @@ def _notices(run: Run) -> list[Notice]:
     steps = {row.step for row in run.rows if row.encoder == "checkpoint"}
     if run.checkpoints and steps and max(steps) < run.checkpoints[-1]:
         out.append(Notice("state", "The newest checkpoint has not been evaluated yet."))
+    if unread := [name for name, parts in run.predictions.items() if not parts]:
+        text = f"The predictions of {', '.join(unread)} cannot be read: its plots are missing."
+        out.append(Notice("state", text))
     return out
 
 

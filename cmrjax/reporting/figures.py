@@ -32,6 +32,7 @@ _LINES = {"checkpoint": "-", "supervised": "--", "random": "-.", "pixels_pca": "
 _MARKERS = {"random": "o", "pixels_pca": "s", "supervised": "D", "trivial": "|"}
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "cmrjax",  # equal input, equal page
+    "svg.fonttype": "none",
     "text.parse_math": False,  # a metric's name may hold a dollar sign
     "font.size": 8.5,
     "text.color": INK,
@@ -67,9 +68,9 @@ class Plot:
 def _draw(figure: Figure, alt: str) -> Plot:
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    # Without the metadata block and the line breaks that matplotlib indents with.
     light = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
     light = re.sub(r"\n\s*", " ", light)
+    light = re.sub(r"(\.\d\d)\d+", r"\1", light)  # a hundredth of a point is fine enough
     dark = light
     for ours, theirs in _DARK.items():
         dark = dark.replace(ours, theirs)
@@ -208,7 +209,8 @@ def _forest_marks(axes: Axes, rows: Sequence[Row], height: Mapping[str, int]) ->
 def case_plots(predictions: Sequence[Predictions]) -> list[Plot]:
     """A ROC panel for each binary task and a scatter for each measured quantity.
 
-    The constant prediction is left out: it has no curve.
+    The constant prediction is left out: it has no curve. Past `MAX_PANELS` of a kind, the tables
+    have to do.
     """
     drawn = [p.known() for p in predictions if p.encoder != "trivial"]
     binary = [p for p in drawn if p.kind in ("binary", "probability") and _both(p)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrjax.core import checkpoint
+from cmrjax.core.errors import UserError
 from cmrjax.core.writer import read_metrics
 from cmrjax.data.contract import (
     CONTRACT_FILE,
@@ -36,7 +37,7 @@ class Run:
         checkpoints: steps of the complete checkpoints.
         rows: the rows of each evaluator's newest step.
         history: the rows of every step.
-        predictions: evaluator folder -> predictions of its newest step.
+        predictions: evaluator folder -> predictions of its newest step; empty if unreadable.
         source: the dataset; None where it is not at hand.
         show_text: whether report text may be shown.
     """
@@ -142,4 +143,12 @@ def _read_predictions(workdir: Path) -> dict[str, list[Predictions]]:
             name, step = folder.parent.name, int(folder.name)
             if step >= found.get(name, (-1, path))[0]:
                 found[name] = (step, path)
-    return {name: read_predictions(path) for name, (_, path) in found.items()}
+    return {name: _readable(path) for name, (_, path) in found.items()}
+
+
+def _readable(path: Path) -> list[Predictions]:
+    """The tables stand without the cases, so a file that cannot be read costs the plots alone."""
+    try:
+        return read_predictions(path)
+    except UserError:
+        return []
