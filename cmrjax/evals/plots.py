@@ -60,7 +60,7 @@ def roc_panel(predictions: Sequence[Predictions]) -> bytes:
     figure, axes = _panels(tasks, columns=4)
     for axis, task in zip(axes, tasks, strict=True):
         mine = [p for p in predictions if p.task == task]
-        for p in mine:
+        for p in reversed(mine):  # the first encoder is drawn last, on top
             area = stats.estimate(stats.auroc_statistic(p.target, p.prediction), len(p.target))
             line = COLOURS.get(p.encoder, "#444444")
             axis.plot(
@@ -83,7 +83,7 @@ def predicted_vs_true(predictions: Sequence[Predictions]) -> bytes:
     figure, axes = _panels(tasks, columns=3)
     for axis, task in zip(axes, tasks, strict=True):
         mine = [p for p in predictions if p.task == task]
-        for p in reversed(mine):  # the first encoder is drawn last, on top
+        for p in reversed(mine):
             error = np.mean(np.abs(p.prediction - p.target))
             axis.scatter(
                 p.target,

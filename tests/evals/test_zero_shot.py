@@ -41,7 +41,7 @@ def test_nothing_is_fitted_on_labels():
         result = zero_shot.evaluate({"checkpoint": e}, {"checkpoint": encode_text}, ensemble, HOW)
         values.append(next(r.value for r in result.rows if r.metric == "auroc"))
         scores.append(result.predictions[0].prediction)
-    assert values[0] > 0.8
+    assert values[0] > 0.7
     assert values[1] == pytest.approx(1 - values[0])
     np.testing.assert_array_equal(*scores)
 
