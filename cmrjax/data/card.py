@@ -118,7 +118,7 @@ def contact_sheet(source: RecordSource, *, rows: int = 8, columns: int = 8) -> P
             record = source.decode(source.payload(row))
             at = (2 * x * (size + 2), y * (size + text_height))
             draw.text((at[0] + 1, at[1]), f"{record['view']} {record['slice_index']}")
-            for i, frame in enumerate((0, len(record["cine"]) * 2 // 5)):
+            for i, frame in enumerate((0, -(-len(record["cine"]) * 2 // 5))):
                 picture = Picture.fromarray(_outlined(record, frame))
                 sheet.paste(picture, (at[0] + i * size, at[1] + text_height))
     return sheet

@@ -9,6 +9,7 @@ from scipy import ndimage, sparse
 INTENSITY = "percentile:1-99.5"
 _LOW, _HIGH = 1.0, 99.5
 _SMOOTH_MM = 4.0  # motion is averaged over this, less than a wall's thickness
+_NEAR_MM = 50.0  # scanners are centred on the heart: motion beyond this counts ever less
 _REACH_MM = 45.0  # a heart's radius: the centroid looks no further than this
 
 
@@ -97,6 +98,9 @@ def resample_cycle(frames: np.ndarray, count: int) -> np.ndarray:
 def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, float]:
     """The point that the motion over the cycle surrounds.
 
+    The constants were chosen on a quarter of ACDC (mean distance to the masks' centre 10 mm, at
+    most 21) and two Sunnybrook stacks (6 and 17 mm).
+
     Args:
         frames: float32 `[t, h, w]`.
         spacing: mm between rows and between columns.
@@ -106,12 +110,13 @@ def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, 
         radius of it. Without motion: the image's centre and 0.
     """
     middle = (np.array(frames.shape[1:]) - 1) / 2
-    energy = ndimage.gaussian_filter(frames.std(0), _SMOOTH_MM / spacing / 2)
-    energy = np.maximum(energy - np.median(energy), 0) ** 2
+    energy = ndimage.gaussian_filter(frames.std(0), _SMOOTH_MM / spacing)
+    # Near the coil all is brighter, so moves more: the strongest twentieth counts alike.
+    middling, strong = np.quantile(energy, [0.5, 0.95])
+    energy = np.clip(energy - middling, 0, strong - middling)
     rows, columns = np.indices(energy.shape)
     offset_mm = np.hypot((rows - middle[0]) * spacing[0], (columns - middle[1]) * spacing[1])
-    # Scanners centre on the heart: far motion (chest wall, stomach) counts less.
-    energy *= np.exp(-0.5 * (offset_mm / 70.0) ** 2)
+    energy *= np.exp(-0.5 * (offset_mm / _NEAR_MM) ** 2)
     total = energy.sum()
     if not np.isfinite(total) or total <= 0:
         return middle, 0.0
