@@ -78,12 +78,28 @@ def encode_all(source: RecordSource, uses: Mapping[int, int], *, budget: int) ->
 
 
 def representative(study: Study, *, limit: int) -> list[tuple[int, str]]:
-    """Rows of the index and views that stand for a study: the middle of each view's slices."""
-    by_view: dict[str, list[int]] = {}
-    for row, view in zip(study.rows, study.views, strict=True):
-        by_view.setdefault(view, []).append(row)
-    views = [view for view in _PREFERRED if view in by_view]
-    return [(by_view[view][len(by_view[view]) // 2], view) for view in views[:limit]]
+    """Rows of the index and views that stand for a study.
+
+    The middle slice of each view; where there are fewer views than asked for, further slices of
+    the view that has most of them.
+    """
+    views = [view for view in _PREFERRED if view in study.views]
+    chosen = [(_middle(study, view), view) for view in views][:limit]
+    most = max(views, key=study.views.count)
+    slices = _rows_of(study, most)
+    for row in slices[len(slices) // 4 :]:
+        if len(chosen) < limit and (row, most) not in chosen:
+            chosen.append((row, most))
+    return chosen
+
+
+def _rows_of(study: Study, view: str) -> list[int]:
+    return [row for row, v in zip(study.rows, study.views, strict=True) if v == view]
+
+
+def _middle(study: Study, view: str) -> int:
+    rows = _rows_of(study, view)
+    return rows[len(rows) // 2]
 
 
 def contact_sheet(members: Sequence[Study], *, per_view: int) -> list[tuple[int, str]]:
@@ -91,7 +107,7 @@ def contact_sheet(members: Sequence[Study], *, per_view: int) -> list[tuple[int,
     sheet = []
     for view in VIEWS:
         of_view = [s for s in members if view in s.views]
-        rows = [row for s in of_view for row, v in representative(s, limit=9) if v == view]
+        rows = [_middle(s, view) for s in of_view]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(per_view, len(rows))).astype(int))
         sheet += [(rows[i], view) for i in chosen]
     return sheet
