@@ -9,7 +9,7 @@ from scipy import ndimage, sparse
 INTENSITY = "percentile:1-99.5"
 _LOW, _HIGH = 1.0, 99.5
 _SMOOTH_MM = 4.0  # motion is averaged over this, less than a wall's thickness
-_NEAR_MM = 50.0  # scanners are centred on the heart: motion beyond this counts ever less
+_NEAR_MM = 40.0  # scanners are centred on the heart: motion beyond this counts ever less
 _REACH_MM = 45.0  # a heart's radius: the centroid looks no further than this
 
 
@@ -99,7 +99,7 @@ def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, 
     """The point that the motion over the cycle surrounds.
 
     The constants were chosen on a quarter of ACDC (mean distance to the masks' centre 10 mm, at
-    most 21) and two Sunnybrook stacks (6 and 17 mm).
+    most 26), two Sunnybrook stacks (11 and 10 mm) and the phantom.
 
     Args:
         frames: float32 `[t, h, w]`.
@@ -111,8 +111,8 @@ def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, 
     """
     middle = (np.array(frames.shape[1:]) - 1) / 2
     energy = ndimage.gaussian_filter(frames.std(0), _SMOOTH_MM / spacing)
-    # Near the coil all is brighter, so moves more: the strongest twentieth counts alike.
-    middling, strong = np.quantile(energy, [0.5, 0.95])
+    # Near the coil all is brighter, so moves more: the strongest tenth counts alike.
+    middling, strong = np.quantile(energy, [0.5, 0.9])
     energy = np.clip(energy - middling, 0, strong - middling)
     rows, columns = np.indices(energy.shape)
     offset_mm = np.hypot((rows - middle[0]) * spacing[0], (columns - middle[1]) * spacing[1])
