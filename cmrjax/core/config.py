@@ -33,9 +33,10 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     if not path.is_file():
         raise UserError("no such config file", where=str(path), fix="give --config FILE.py[:args]")
     values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file("config", flag_values=values)
+    words = ["cmrjax", f"--config={spec}", *overrides]
+    holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
     try:
-        values(["cmrjax", f"--config={spec}", *overrides])
+        values(words)
         config = holder.value
     except Exception as error:  # The file is the user's code: whatever it raises is theirs to read.
         raise UserError(_first_line(error), where=str(path), fix="correct the config") from error

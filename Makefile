@@ -1,0 +1,39 @@
+# The commands of the README. Everything runs in .venv, made from the hash-locked requirements.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint acceptance test-tfds clean
+
+.venv: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch .venv
+
+demo: .venv
+	$(BIN)/cmrjax demo --workdir runs/demo
+
+test: .venv
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: .venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+acceptance: .venv
+	$(BIN)/python -m tests.acceptance --workdir runs/acceptance
+
+# TensorFlow reads every record that prepare wrote; its environment is apart, since nothing else
+# here needs TensorFlow.
+.venv-tfds: requirements-tfds.txt
+	$(PYTHON) -m venv .venv-tfds
+	.venv-tfds/bin/python -m pip install --quiet --require-hashes --requirement requirements-tfds.txt
+	@touch .venv-tfds
+
+test-tfds: .venv .venv-tfds
+	rm -rf runs/tfds && $(BIN)/cmrjax prepare --source phantom --patients 12 --output runs/tfds
+	.venv-tfds/bin/python tests/tfds_tf/check_tfds.py runs/tfds
+
+clean:
+	rm -rf .venv .venv-tfds runs
