@@ -9,25 +9,30 @@ from pathlib import Path
 from cmrjax.core.errors import UserError
 from cmrjax.evals import metrics
 from cmrjax.evals.base import Row
-from cmrjax.evals.predictions import Predictions, read_predictions
+from cmrjax.evals.predictions import Predictions, pool_predictions
 from cmrjax.evals.tables import format_rows
 
 
 def main(argv: Sequence[str]) -> int:
-    """`cmrjax stats PREDICTIONS.csv [--against OTHER.csv]`."""
+    """`cmrjax stats PREDICTIONS.csv... [--against OTHER.csv...]`."""
     parser = argparse.ArgumentParser(prog="cmrjax stats", description=__doc__)
-    parser.add_argument("predictions", type=Path, help="predictions.csv of an evaluator")
-    parser.add_argument("--against", type=Path, help="another one, over the same studies")
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        help="predictions.csv of an evaluator; several are the folds of a cross-validation",
+    )
+    parser.add_argument("--against", type=Path, nargs="+", help="others, over the same studies")
     parser.add_argument("--bootstrap", type=int, default=2000, help="resamples of patients")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     if args.bootstrap < 1:
         raise UserError("--bootstrap must be positive", fix="2000 is usual")
     how = metrics.Resampling(split="", step=0, n_bootstrap=args.bootstrap, seed=args.seed)
-    ours = read_predictions(args.predictions)
+    ours = pool_predictions(args.predictions)
     rows = metrics.all_rows(ours, how)
     if args.against is not None:
-        rows = paired_rows(ours, read_predictions(args.against), how)
+        rows = paired_rows(ours, pool_predictions(args.against), how)
     print(format_rows(rows))
     return 0
 

@@ -33,7 +33,7 @@ def _recall_at(k: int) -> Builder:
 
 
 _RANKING: dict[str, Builder] = {
-    "auroc": lambda p: stats.auroc_statistic(p.target, p.prediction),
+    "auroc": lambda p: stats.auroc_statistic(p.target, p.prediction, stratum=p.stratum),
     "auprc": lambda p: stats.auprc_statistic(p.target, p.prediction),
 }
 _CALLED: dict[str, Builder] = {
@@ -89,7 +89,7 @@ def _interval(p: Predictions, metric: str, build: Builder, how: Resampling) -> I
     if p.kind in ("binary", "probability") and not _has_both(p):
         return stats.UNDEFINED
     patients, codes = np.unique(p.patient_id, return_inverse=True)
-    if len(patients) == n and metric == "auroc":
+    if len(patients) == n and metric == "auroc" and p.stratum is None:
         return stats.delong_interval(p.target, p.prediction)
     if len(patients) == n and metric in PROPORTIONS:
         return stats.wilson_interval(round(stats.estimate(build(p), n) * n), n)
@@ -195,21 +195,8 @@ def _pairs(
         if (b := other.get(a.task)) is not None:
             _, i, j = np.intersect1d(a.study_id, b.study_id, return_indices=True)
             if len(i):
-                pairs.append((_take(a, i), _take(b, j)))
+                pairs.append((a.take(i), b.take(j)))
     return pairs
-
-
-def _take(p: Predictions, rows: np.ndarray) -> Predictions:
-    return Predictions(
-        p.evaluator,
-        p.encoder,
-        p.task,
-        p.kind,
-        p.patient_id[rows],
-        p.study_id[rows],
-        p.target[rows],
-        p.prediction[rows],
-    )
 
 
 def difference_rows(
@@ -300,6 +287,10 @@ def mae_ratio_rows(
 
 def all_rows(predictions: Sequence[Predictions], how: Resampling) -> list[Row]:
     """Every row of an evaluator: tasks, macro averages, differences from `random`, MAE ratios."""
+    evaluators = dict.fromkeys(p.evaluator for p in predictions)
+    if len(evaluators) > 1:  # a file put together from several
+        parts = [[p for p in predictions if p.evaluator == name] for name in evaluators]
+        return [row for part in parts for row in all_rows(part, how)]
     encoders = list(dict.fromkeys(p.encoder for p in predictions))
     by_encoder = {e: [p for p in predictions if p.encoder == e] for e in encoders}
     rows = []

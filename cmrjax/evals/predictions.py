@@ -33,6 +33,7 @@ class Predictions:
         study_id: `[n]` keyed hashes.
         target: `[n]` float; no NaN.
         prediction: `[n]` float.
+        stratum: `[n]`, the fold of each case where folds are pooled; ranks are compared within.
     """
 
     evaluator: str
@@ -43,16 +44,21 @@ class Predictions:
     study_id: np.ndarray
     target: np.ndarray
     prediction: np.ndarray
+    stratum: np.ndarray | None = None
 
     def known(self) -> "Predictions":
         """Without the cases whose target is unknown (NaN)."""
-        keep = np.isfinite(self.target)
+        return self.take(np.flatnonzero(np.isfinite(self.target)))
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """The cases `rows`, in that order."""
         return replace(
             self,
-            patient_id=self.patient_id[keep],
-            study_id=self.study_id[keep],
-            target=self.target[keep],
-            prediction=self.prediction[keep],
+            patient_id=self.patient_id[rows],
+            study_id=self.study_id[rows],
+            target=self.target[rows],
+            prediction=self.prediction[rows],
+            stratum=None if self.stratum is None else self.stratum[rows],
         )
 
 
@@ -177,11 +183,15 @@ def pool_predictions(paths: Sequence[Path]) -> list[Predictions]:
         paths: the predictions file of each fold; every study occurs in one of them.
 
     Returns:
-        One entry for each (evaluator, encoder, task), cases in the order of the files.
+        One entry for each (evaluator, encoder, task), cases in the order of the files, the file as
+        stratum: ranks pooled over folds would compare two models, and even the prevalence, low in
+        training where it is high in testing, would seem to predict the wrong way.
 
     Raises:
         UserError: a study is predicted in two folds, or a fold lacks an encoder or a task.
     """
+    if len(paths) == 1:
+        return read_predictions(paths[0])
     folds = [{(p.evaluator, p.encoder, p.task): p for p in read_predictions(f)} for f in paths]
     keys = list(dict.fromkeys(key for fold in folds for key in fold))
     for path, fold in zip(paths, folds, strict=True):
@@ -206,4 +216,5 @@ def _pool(parts: Sequence[Predictions]) -> Predictions:
         study_id=study_id,
         target=np.concatenate([p.target for p in parts]),
         prediction=np.concatenate([p.prediction for p in parts]),
+        stratum=np.repeat(np.arange(len(parts)), [len(p.target) for p in parts]),
     )

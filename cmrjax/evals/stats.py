@@ -47,27 +47,39 @@ def estimate(statistic: Statistic, n: int) -> float:
 # --- statistics of weighted cases ----------------------------------------------------------------
 
 
-def auroc_statistic(target: np.ndarray, score: np.ndarray) -> Statistic:
+def auroc_statistic(
+    target: np.ndarray, score: np.ndarray, *, stratum: np.ndarray | None = None
+) -> Statistic:
     """P(score of a positive > score of a negative) + half the ties; the sign is never flipped.
 
     Args:
         target: `[n]` of 0 and 1.
         score: `[n]`, higher for more likely positive.
+        stratum: `[n]`; only pairs of one stratum are compared. Folds of a cross-validation are
+            strata, since each fold's model has its own offset.
 
     Returns:
-        A statistic; NaN for weights that leave no positive or no negative.
+        A statistic; NaN for weights that leave no pair.
     """
-    order = np.argsort(score, kind="stable")
+    stratum = np.zeros(len(score), int) if stratum is None else np.asarray(stratum)
+    order = np.lexsort((score, stratum))
     positive = np.asarray(target, bool)[order]
-    starts = _tie_starts(score[order])
+    score, stratum = score[order], stratum[order]
+    first = np.r_[True, stratum[1:] != stratum[:-1]]
+    starts = np.flatnonzero(first | np.r_[True, score[1:] != score[:-1]])
+    blocks = np.searchsorted(starts, np.flatnonzero(first))  # the first tie of each stratum
 
     def statistic(w: np.ndarray) -> np.ndarray:
         w = w[:, order]
         wp = np.add.reduceat(w * positive, starts, axis=1)
         wn = np.add.reduceat(w * ~positive, starts, axis=1)
-        below = np.cumsum(wn, axis=1) - wn
+        positives = np.add.reduceat(wp, blocks, axis=1)
+        negatives = np.add.reduceat(wn, blocks, axis=1)
+        earlier = np.cumsum(negatives, axis=1) - negatives
+        lengths = np.diff(np.r_[blocks, len(starts)])
+        below = np.cumsum(wn, axis=1) - wn - np.repeat(earlier, lengths, axis=1)
         pairs = np.sum(wp * (below + 0.5 * wn), axis=1)
-        return _ratio(pairs, wp.sum(axis=1) * wn.sum(axis=1))
+        return _ratio(pairs, np.sum(positives * negatives, axis=1))
 
     return statistic
 

@@ -1,9 +1,11 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cmrjax.evals import metrics, stats
+from cmrjax.evals.predictions import pool_predictions, to_csv
 from tests.evals.test_predictions import predictions
 
 HOW = metrics.Resampling(split="test", step=7, n_bootstrap=300)
@@ -101,9 +103,7 @@ def test_macro_with_labels_known_for_other_patients_in_each_task():
 def test_differences_from_random_are_paired_whatever_the_order_of_cases():
     ours = [noisy(f"t{i}", "checkpoint", noise=0.8, seed=i) for i in range(3)]
     shuffled = np.random.default_rng(0).permutation(120)
-    theirs = [
-        metrics._take(noisy(f"t{i}", "random", noise=3.0, seed=i), shuffled) for i in range(3)
-    ]
+    theirs = [noisy(f"t{i}", "random", noise=3.0, seed=i).take(shuffled) for i in range(3)]
     rows = metrics.all_rows([*ours, *theirs], HOW)
     (row,) = find(rows, metric="auroc_difference")
     assert (row.encoder, row.task) == ("checkpoint-random", "macro")
@@ -143,3 +143,17 @@ def test_ten_tasks_and_four_encoders_take_seconds():
     start = time.process_time()
     metrics.all_rows(found, how)
     assert time.process_time() - start < 20  # about 2 s on one idle core
+
+
+def test_the_prevalence_of_each_fold_is_chance_also_when_pooled(tmp_path):
+    """Training prevalence is low where testing prevalence is high: pooled ranks would say < .5."""
+    paths = []
+    for fold, (rate, constant) in enumerate(((0.6, 0.2), (0.2, 0.6))):
+        p = noisy("mi", "trivial", noise=0.0, seed=fold, rate=rate, n=50)
+        ids = np.array([f"{fold}/{i}" for i in range(50)])
+        p = replace(p, study_id=ids, patient_id=ids, prediction=np.full(50, constant))
+        paths.append(tmp_path / f"{fold}.csv")
+        paths[-1].write_bytes(to_csv([p]))
+    rows = metrics.all_rows(pool_predictions(paths), HOW)
+    assert {r.value for r in rows if r.metric == "auroc"} == {0.5}
+    assert find(rows, task="mi", metric="auroc")[0].n == 100

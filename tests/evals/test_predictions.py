@@ -100,6 +100,8 @@ def test_folds_are_pooled_in_order(tmp_path):
     (pooled,) = pool_predictions(paths)
     assert pooled.kind == "regression"  # although folds 0 and 1 alone look binary
     assert list(pooled.target) == [0, 1, 1, 1, 2, 1]
+    assert pooled.stratum is not None
+    assert list(pooled.stratum) == [0, 0, 1, 1, 2, 2]
     with pytest.raises(UserError, match="two folds"):
         pool_predictions([paths[0], paths[0]])
     paths[1].write_bytes(to_csv([predictions("other", target=[2], prediction=[2], prefix="x")]))

@@ -64,6 +64,16 @@ def test_auroc_and_auprc_equal_the_slow_definition(cases):
         assert found == pytest.approx(slow_auprc(target, score))
 
 
+def test_strata_compare_their_own_pairs_alone():
+    target = np.array([1, 0, 1, 0, 1, 0, 0])
+    score = np.array([0.2, 0.1, 0.9, 0.8, 0.5, 0.6, 0.5])
+    stratum = np.array([0, 0, 1, 1, 2, 2, 2])
+    found = value(stats.auroc_statistic(target, score, stratum=stratum), 7)
+    assert found == pytest.approx((1 + 1 + 0.5) / 4)
+    one = value(stats.auroc_statistic(target, score, stratum=np.zeros(7)), 7)
+    assert one == pytest.approx(slow_auroc(target, score))
+
+
 @given(binary_cases)
 def test_auroc_ignores_monotone_transforms_and_mirrors_flipped_labels(cases):
     target, score = cases
