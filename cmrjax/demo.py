@@ -56,9 +56,11 @@ def demo(workdir: Path, *, seed: int, patients: int) -> None:
         if not dataset.exists():
             _job(
                 "prepare",
-                ["--source", "dicom", "--public", "--input", workdir / "dicom"]
-                + ["--reports", workdir / "reports.csv", "--labels", workdir / "labels.csv"]
-                + ["--deid-key-file", workdir / "deid.key", "--output", dataset],
+                [
+                    *("--source", "dicom", "--public", "--input", workdir / "dicom"),
+                    *("--reports", workdir / "reports.csv", "--labels", workdir / "labels.csv"),
+                    *("--deid-key-file", workdir / "deid.key", "--output", dataset),
+                ],
             )
     pretrain = CONFIGS / "pretrain_phantom.py"
     common = [f"--config.data.dataset={dataset}", f"--config.seed={seed}"]
@@ -111,13 +113,17 @@ def _write_scans(workdir: Path, *, seed: int, patients: int) -> None:
         return
     shutil.rmtree(workdir / "dicom", ignore_errors=True)  # of a demo that was stopped
     with progress(total=patients, unit="patient", description="phantom") as bar:
+
+        def show(done: int, _total: int) -> None:
+            bar.update(done - bar.n)
+
         write_phantom(
             workdir,
             patients=patients,
             seed=seed,
             profile=DEMO,
             workers=os.cpu_count() or 1,
-            progress=lambda done, _total: bar.update(done - bar.n),
+            progress=show,
         )
     # A hospital's key is random and secret. These patients do not exist, and a key made from the
     # seed gives the same ids, hence the same splits and results, on every machine.

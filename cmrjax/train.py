@@ -202,10 +202,10 @@ def prepare_workdir(run: RunConfig, workdir: Path) -> None:
         UserError: says which folder, or which keys of the config differ.
     """
     ours = ("config.json", "contract.json", wordpiece.TOKENIZER_FILE, "demo.json")
-    if workdir.is_dir() and any(workdir.iterdir()):
-        # What a killed start may have left, or a demo that keeps its data here too.
-        if not any((workdir / name).is_file() for name in ours):
-            raise UserError("not empty and not a workdir", where=str(workdir), fix="give another")
+    # A workdir has one of these; so has what a killed start left, or a demo that keeps data here.
+    is_ours = any((workdir / name).is_file() for name in ours)
+    if workdir.is_dir() and any(workdir.iterdir()) and not is_ours:
+        raise UserError("not empty and not a workdir", where=str(workdir), fix="give another")
     if workdir.exists() and not workdir.is_dir():
         raise UserError("not a folder", where=str(workdir), fix="give another --workdir")
     if (workdir / "config.json").is_file():
