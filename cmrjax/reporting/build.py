@@ -58,6 +58,7 @@ def build_page(run: Run) -> Page:
         card=card,
         sheet=sheet,
         curves=[*curves, *filter(None, [figures.progress(run.history)])],
+        curve_terms=_curve_terms(run),
         results=_results(run),
         encoders=_encoders(run),
         neighbours=neighbours,
@@ -159,17 +160,28 @@ def _results(run: Run) -> list[Section]:
         cases = [p for parts in run.predictions.values() for p in parts if p.evaluator == table.key]
         plots = figures.case_plots(cases)[:left]
         left -= len(plots)
-        sections.append(Section(table, figures.forest(mine), plots))
+        drawn = {p.encoder for p in cases if p.encoder != "trivial"}
+        legend = [(key, words.encoder_name(key)) for key in _ordered(drawn)]
+        sections.append(Section(table, figures.forest(mine), plots, legend))
     return sections
 
 
-def _encoders(run: Run) -> list[tuple[str, str, str]]:
+def _curve_terms(run: Run) -> list[tuple[str, str]]:
+    names = {name for row in run.metrics for name in row}
+    return [(k.replace("_", " "), text) for k, text in words.CURVE_MEANING.items() if k in names]
+
+
+def _ordered(encoders: set[str]) -> list[str]:
+    known = [name for name in words.ENCODER_ORDER if name in encoders]
+    return known + sorted(encoders - set(known))
+
+
+def _encoders(run: Run) -> list[tuple[str, str]]:
     plain = {row.encoder for row in run.rows if not tables.is_comparison(row)}
-    known = [name for name in words.ENCODER_ORDER if name in plain]
-    others = sorted(plain - set(known))
     meaning = words.ENCODER_MEANING
-    return [(n, words.encoder_name(n), meaning[n]) for n in known] + [
-        (n, words.encoder_name(n), "a rival model, frozen") for n in others
+    return [
+        (words.encoder_name(name), meaning.get(name, "a rival model, frozen"))
+        for name in _ordered(plain)
     ]
 
 

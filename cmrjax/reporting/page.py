@@ -25,11 +25,19 @@ class Notice:
 
 @dataclass(frozen=True)
 class Section:
-    """An evaluator's part of the results: tables, and plots of its cases."""
+    """An evaluator's part of the results.
+
+    Args:
+        tables: its rows.
+        forest: AUROC of every task.
+        cases: ROC curves and predictions against truth.
+        legend: (key, name) of the encoders in `cases`.
+    """
 
     tables: EvaluatorTables
     forest: Plot | None
     cases: Sequence[Plot]
+    legend: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,9 @@ class Page:
         card: the data card.
         sheet: (row, view) of the contact sheet.
         curves: training curves.
+        curve_terms: (name, meaning) of them.
         results: one part an evaluator.
-        encoders: (key, name, meaning) of each encoder in the results.
+        encoders: (name, meaning) of each encoder in the results.
         neighbours: queries with their neighbours.
         queries: text queries.
         text_note: what is said of report text beside cines.
@@ -63,8 +72,9 @@ class Page:
     card: DataCard | None
     sheet: Sequence[tuple[int, str]]
     curves: Sequence[Plot]
+    curve_terms: Sequence[tuple[str, str]]
     results: Sequence[Section]
-    encoders: Sequence[tuple[str, str, str]]
+    encoders: Sequence[tuple[str, str]]
     neighbours: Sequence[Neighbours]
     queries: Sequence[TextQuery]
     text_note: str

@@ -28,7 +28,7 @@ class StudyCard:
         split: its split.
         cines: (row of the index, view).
         findings: names of its positive labels and its classes.
-        numbers: (name, value) of its measured labels.
+        numbers: its measured labels with their units.
         impression: the report's impression, '' without text.
         report: the whole report, '' without text.
         score: similarity to what was asked, as text.
@@ -39,7 +39,7 @@ class StudyCard:
     split: str
     cines: tuple[tuple[int, str], ...]
     findings: tuple[str, ...]
-    numbers: tuple[tuple[str, str], ...]
+    numbers: tuple[str, ...]
     impression: str
     report: str
     score: str = ""
@@ -95,7 +95,7 @@ def study_card(
         cines=tuple(representative(study, limit=CINES_A_STUDY)),
         findings=tuple(_findings(known, tasks)),
         numbers=tuple(
-            (words.task_name(task), words.quantity(value))
+            words.measured(task, value)
             for task, value in known.items()
             if tasks[task]["kind"] == "regression"
         )[:_MAX_NUMBERS],

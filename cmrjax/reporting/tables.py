@@ -116,12 +116,9 @@ def _encoders(rows: Sequence[Row]) -> list[str]:
 def _tables(rows: Sequence[Row]) -> EvaluatorTables:
     plain = [row for row in rows if not is_comparison(row)]
     encoders = _encoders(plain)
-    groups = {
-        metric: _group(metric, [row for row in plain if row.metric == metric], encoders)
-        for metric in dict.fromkeys(row.metric for row in plain)
-    }
-    first = {m: g for m, g in groups.items() if m.startswith(words.HEADLINE)}
-    lines = [line for group in groups.values() for line in group.lines]
+    headline = _groups([row for row in plain if _is_headline(row)], encoders)
+    more = _groups([row for row in plain if not _is_headline(row)], encoders)
+    lines = [line for group in (*headline, *more) for line in group.lines]
     return EvaluatorTables(
         key=rows[0].evaluator,
         title=words.evaluator_name(rows[0].evaluator),
@@ -129,12 +126,21 @@ def _tables(rows: Sequence[Row]) -> EvaluatorTables:
         step=rows[0].step,
         split=rows[0].split,
         encoders=tuple(words.encoder_name(name) for name in encoders),
-        headline=tuple(first.values()),
-        more=tuple(g for m, g in groups.items() if m not in first),
+        headline=headline,
+        more=more,
         comparisons=tuple(_comparison(row) for row in rows if is_comparison(row)),
         few_positives=any(line.few for line in lines),
         binary=any(row.n_positive is not None for row in plain),
     )
+
+
+def _is_headline(row: Row) -> bool:
+    return row.metric.startswith(words.HEADLINE) and not row.task.endswith("_or_duplicate")
+
+
+def _groups(rows: Sequence[Row], encoders: Sequence[str]) -> tuple[Group, ...]:
+    metrics = dict.fromkeys(row.metric for row in rows)
+    return tuple(_group(m, [row for row in rows if row.metric == m], encoders) for m in metrics)
 
 
 def _group(metric: str, rows: Sequence[Row], encoders: Sequence[str]) -> Group:

@@ -16,6 +16,15 @@ _TASKS = {
     "report_to_study_or_duplicate": "Report finds its study, or one reported alike",
     "study_to_report_or_duplicate": "Study finds its report, or one that says the same",
 }
+_SHORT = {
+    "lvef": ("LVEF", "%"),
+    "rvef": ("RVEF", "%"),
+    "lvedv_ml": ("LVEDV", "ml"),
+    "lvesv_ml": ("LVESV", "ml"),
+    "rvedv_ml": ("RVEDV", "ml"),
+    "rvesv_ml": ("RVESV", "ml"),
+    "lv_mass_g": ("LV mass", "g"),
+}
 _UPPER = {"lv", "rv", "la", "ra", "lvef", "rvef", "mri", "dcm", "hcm", "minf", "nor"}
 _ENCODERS = {
     "checkpoint": "This model",
@@ -73,6 +82,15 @@ METRIC_MEANING = {
     "median_rank": "rank of the right partner, 1 is best",
     "mae_ratio": "below 1 is better than predicting the mean of the training patients",
     "dice": "overlap of two contours, 1 is perfect",
+}
+CURVE_MEANING = {
+    "loss": "what training minimises; its level depends on the batch, so compare runs by their "
+    "evaluations instead",
+    "logit_scale": "inverse temperature: how strongly a difference in similarity counts",
+    "grad_norm": "length of the gradient before clipping",
+    "video_spread": "spread of the cines' embeddings: 1 fills the sphere, near 0 all are alike",
+    "examples_per_s": "studies a second",
+    "positives_per_sentence": "studies of a batch whose report makes the drawn statement",
 }
 HEADLINE = ("auroc", "mae", "dice", "recall_at_", "median_rank")
 DASH = "–"
@@ -153,6 +171,17 @@ def interval(row: Row) -> str:
     if row.ci_low is None or row.ci_high is None or row.ci_low == row.ci_high:
         return ""
     return f"[{number(row.ci_low, row.metric)}, {number(row.ci_high, row.metric)}]"
+
+
+def measured(task: str, value: float) -> str:
+    """A measured label with its unit, short.
+
+    Example:
+        >>> measured('lvef', 56.04)
+        'LVEF 56.0 %'
+    """
+    name, unit = _SHORT.get(task, (task_name(task), ""))
+    return f"{name} {quantity(value)} {unit}".rstrip()
 
 
 def quantity(value: float) -> str:
