@@ -35,34 +35,59 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--follow and --step exclude each other", fix="give one of them")
     config = to_dataclass(EvalConfig, load_config(args.config, overrides), where="")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    with interruptible():
-        folders = evaluate(config, args.workdir, step=args.step, follow=args.follow)
+    with interruptible() as stop:
+        folders = evaluate(config, args.workdir, step=args.step, follow=args.follow, stop=stop)
     for folder in folders:
         print(format_rows(read_rows(folder / "results.json"), title=str(folder)))
     return 0
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Makes SIGTERM unwind like SIGINT, so that temporary folders go; exit code 75."""
+class Stop:
+    """The handler of SIGTERM and SIGINT: unwinds at once, so that temporary folders go.
 
-    def stop(number, frame):
+    Libraries may swallow the exception or turn it into another one, so it is remembered too.
+    """
+
+    def __init__(self):
+        self.asked = False
+
+    def __call__(self, number, frame):
+        """Handles a signal."""
         del number, frame
+        self.asked = True
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    def check(self) -> None:
+        """Stops here if a signal was swallowed on the way."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[Stop]:
+    """Ends the block on SIGTERM and SIGINT with exit code 75."""
+    stop = Stop()
+    previous = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
-    except KeyboardInterrupt:
+        yield stop
+    except BaseException:
+        if not stop.asked:
+            raise
         raise PreemptedError(
             "stopped by a signal", fix="the same command goes on; finished steps are kept"
         ) from None
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def evaluate(
-    config: EvalConfig, workdir: Path, *, step: int | None = None, follow: bool = False
+    config: EvalConfig,
+    workdir: Path,
+    *,
+    step: int | None = None,
+    follow: bool = False,
+    stop: Stop | None = None,
 ) -> list[Path]:
     """Evaluates what is not evaluated yet.
 
@@ -71,6 +96,7 @@ def evaluate(
         workdir: of a train job.
         step: one checkpoint; without it, what the schedule says of those there are.
         follow: go on until the training run is done.
+        stop: asked between steps whether to stop.
 
     Returns:
         The result folders that were written, in the order of their steps.
@@ -82,8 +108,9 @@ def evaluate(
     if not workdir.is_dir():
         raise UserError("no such workdir", where=str(workdir), fix="give that of cmrjax train")
     use_compilation_cache()
+    stop = stop or Stop()
     if follow:
-        return list(_follow(config, workdir))
+        return list(_follow(config, workdir, stop))
     job = Job(config, workdir)
     available = checkpoint.steps(workdir)
     if not available or (step is not None and step not in available):
@@ -94,7 +121,7 @@ def evaluate(
         )
     last = config.schedule == "last_checkpoint"
     wanted = [step] if step is not None else available[-1:] if last else available
-    folders = [_evaluate_step(job, s) for s in wanted if not _is_current(job, s)]
+    folders = [_evaluate_step(job, s, stop) for s in wanted if not _is_current(job, s)]
     rebuild_results(workdir)
     return folders
 
@@ -106,17 +133,19 @@ def _is_current(job: Job, step: int) -> bool:
     return done
 
 
-def _evaluate_step(job: Job, step: int) -> Path:
+def _evaluate_step(job: Job, step: int, stop: Stop) -> Path:
     start = time.monotonic()
+    stop.check()
     folder = job.evaluate(step)
+    stop.check()
     log.info("%s at step %d: %.1f s", job.folder_name, step, time.monotonic() - start)
     return folder
 
 
-def _evaluate_unless_deleted(job: Job, step: int) -> Path | None:
+def _evaluate_unless_deleted(job: Job, step: int, stop: Stop) -> Path | None:
     """Evaluates a step of a live run, whose trainer may delete old checkpoints meanwhile."""
     try:
-        return None if _is_current(job, step) else _evaluate_step(job, step)
+        return None if _is_current(job, step) else _evaluate_step(job, step, stop)
     except (CmrjaxError, OSError):
         if step in checkpoint.steps(job.workdir):
             raise
@@ -124,13 +153,14 @@ def _evaluate_unless_deleted(job: Job, step: int) -> Path | None:
         return None
 
 
-def _follow(config: EvalConfig, workdir: Path) -> Iterator[Path]:
+def _follow(config: EvalConfig, workdir: Path, stop: Stop) -> Iterator[Path]:
     """Evaluates each checkpoint as it appears; ends when the run is done and nothing is left."""
     job: Job | None = None
     handled: set[int] = set()
     seen, since = None, time.monotonic()
     log.info("following %s", workdir)
     while True:
+        stop.check()
         # The state is read before the steps: a run that is done writes no checkpoint after it.
         status = _status(workdir)
         finished = status.get("state") == "done"
@@ -142,7 +172,7 @@ def _follow(config: EvalConfig, workdir: Path) -> Iterator[Path]:
         for step in [s for s in wanted if s not in handled]:
             job = job or Job(config, workdir)
             handled.add(step)
-            if (folder := _evaluate_unless_deleted(job, step)) is not None:
+            if (folder := _evaluate_unless_deleted(job, step, stop)) is not None:
                 yield folder
             since = time.monotonic()
         if finished:

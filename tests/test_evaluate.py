@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import signal
@@ -216,3 +217,25 @@ def test_a_signal_ends_a_fresh_process_with_75_and_nothing_half_written(root):
     assert all((p / "results.json").is_file() for p in folder.iterdir())
     numbers = [r.value for r in read_rows(folder / "3" / "results.json")]
     assert np.isfinite([v for v in numbers if v is not None]).all()
+
+
+def turned_into_another_error(stop):
+    del stop
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise TypeError("a library's own error") from None
+
+
+def swallowed(stop):
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    stop.check()
+
+
+@pytest.mark.parametrize("library", [turned_into_another_error, swallowed])
+def test_a_signal_that_a_library_hides_still_means_75(library):
+    with pytest.raises(PreemptedError), job.interruptible() as stop:
+        library(stop)
+    with pytest.raises(TypeError), job.interruptible():
+        raise TypeError("not a signal")
