@@ -190,7 +190,20 @@ def _general(path: str, **options) -> pydicom.Dataset:
 
 
 def _raw(dataset: pydicom.Dataset) -> dict[int, bytes]:
-    """The wanted elements of a parsed file, as the walk would have given them, texts in UTF-8."""
+    """The wanted elements of a parsed file, as the walk would have given them, texts in UTF-8.
+
+    Raises:
+        Rejected: a value cannot be parsed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _wanted_values(dataset)
+    except Exception:  # values are parsed only now, and damaged ones raise whatever they like
+        raise Rejected("unreadable") from None
+
+
+def _wanted_values(dataset: pydicom.Dataset) -> dict[int, bytes]:
     values = {_CHARSET: b"ISO_IR 192"}
     for tag in _WANTED - {_CHARSET}:
         value = dataset[tag].value if tag in dataset else None
@@ -225,11 +238,7 @@ def study_of(path: str) -> tuple[str, str]:
             raise _Unusual
     except (_Unusual, struct.error):
         tags = [Tag(_STUDY), Tag(_ACCESSION)]
-        parsed = _general(path, specific_tags=tags, stop_before_pixels=True)
-        try:
-            values = _raw(parsed)
-        except Exception:
-            raise Rejected("unreadable") from None
+        values = _raw(_general(path, specific_tags=tags, stop_before_pixels=True))
     study = _text(values.get(_STUDY, b""))
     if not study:
         raise Rejected("no_study")
@@ -254,12 +263,7 @@ def read_header(path: str) -> Image:
     except OSError:
         raise Rejected("unreadable") from None
     except (_Unusual, struct.error):
-        try:
-            values, offset, length = _raw(_general(path, stop_before_pixels=True)), -1, 0
-        except Rejected:
-            raise
-        except Exception:
-            raise Rejected("unreadable") from None
+        values, offset, length = _raw(_general(path, stop_before_pixels=True)), -1, 0
         data = b""
     image = _image(path, values, offset)
     if offset >= 0:
@@ -351,7 +355,9 @@ def read_pixels(image: Image) -> np.ndarray:
     else:
         dataset = _general(image.path)
         try:
-            stored = dataset.pixel_array
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                stored = dataset.pixel_array
         except Exception:  # decoders raise whatever they like
             raise Rejected("undecodable") from None
         if stored.shape != shape:

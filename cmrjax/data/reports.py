@@ -20,11 +20,11 @@ _HEADING = re.compile(
 )
 # A full stop ends a sentence when white space and no lower-case letter follow, unless what stands
 # before it is an abbreviation; "3.5 cm" has no white space after its point.
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|\n\s*(?:[-*\u2022]\s+|\d+[.)]\s+)|\n{2,}")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|\n{2,}")
 _ABBREVIATION = re.compile(
     r"(?:^|\s)(?:dr|prof|mr|mrs|ms|st|approx|ca|cf|vs|e\.g|i\.e|no|fig)\.$", re.IGNORECASE
 )
-_LIST_MARK = re.compile(r"^(?:[-*\u2022]\s+|\d+[.)]\s+)")
+_LIST_MARK = re.compile(r"^[ \t]*(?:[-*\u2022]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -45,11 +45,9 @@ def sections(report: str) -> dict[str, str]:
     head = report[: marks[0].start()] if marks else report
     names = {mark.lastgroup for mark in marks}
     parts = [("history" if "findings" in names else "findings", head)]
-    ends = [mark.start() for mark in marks[1:]] + [len(report)]
-    parts += [
-        (str(mark.lastgroup), report[mark.end() : end])
-        for mark, end in zip(marks, ends, strict=True)
-    ]
+    for i, mark in enumerate(marks):
+        end = marks[i + 1].start() if i + 1 < len(marks) else len(report)
+        parts.append((str(mark.lastgroup), report[mark.end() : end]))
     for name, text in parts:
         if text := text.strip():
             found[name] = f"{found[name]}\n{text}" if name in found else text
@@ -64,8 +62,8 @@ def split_sentences(text: str) -> list[str]:
         ['Wall of 3.5 cm.', 'No effusion.']
     """
     out: list[str] = []
-    for piece in _SENTENCE_END.split(text):
-        sentence = _LIST_MARK.sub("", " ".join(piece.split()))
+    for piece in _SENTENCE_END.split(_LIST_MARK.sub("\n\n", text)):
+        sentence = " ".join(piece.split())
         if out and _ABBREVIATION.search(out[-1]):
             out[-1] = f"{out[-1]} {sentence}"
         elif re.search(r"\w", sentence):

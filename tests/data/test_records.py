@@ -103,9 +103,9 @@ def test_every_flipped_byte_of_a_record_is_found(copy):
 def test_a_truncated_shard_is_found(copy, cut):
     path = shard_paths(copy)[1]
     path.write_bytes(path.read_bytes()[:-cut])
+    source = RecordSource(copy)
     with pytest.raises(CorruptDataError, match=path.name):
-        source = RecordSource(copy)
-        [source[i] for i in range(len(source))]
+        list(map(source.__getitem__, range(len(source))))
     with pytest.raises(CorruptDataError, match=path.name) as caught:
         verify.main([str(copy)])
     assert caught.value.exit_code == 3

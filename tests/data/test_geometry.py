@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmrjax.data import geometry
+
+AXIAL = (1, 0, 0, 0, 1, 0)
+angles = st.floats(-3.0, 3.0)
+
+
+def rotation(a: float, b: float, c: float) -> np.ndarray:
+    def turn(i, j, angle):
+        m = np.eye(3)
+        m[[i, i, j, j], [i, j, i, j]] = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
+        return m
+
+    return turn(0, 1, a) @ turn(0, 2, b) @ turn(1, 2, c)
+
+
+def test_normal_of_an_axial_slice_points_to_the_head():
+    np.testing.assert_allclose(geometry.normal(AXIAL), [0, 0, 1])
+
+
+@pytest.mark.parametrize("wrong", [(0,) * 6, (1, 0, 0, 1, 0, 0), (2, 0, 0, 0, 2, 0)])
+def test_no_orientation_is_refused(wrong):
+    with pytest.raises(ValueError, match="orientation"):
+        geometry.normal(wrong)
+
+
+def test_positions_are_grouped_with_float_noise():
+    groups = geometry.group_positions([16.0, 0.0, 8.004, 7.998, 0.001])
+    assert groups == [[1, 4], [2, 3], [0]]
+
+
+def test_gap_is_the_median_distance():
+    assert geometry.gap([0, 8, 16, 32, 40]) == 8
+    assert geometry.gap([5.0]) == 0
+
+
+@given(angles, angles, angles, st.integers(2, 12), st.floats(1, 20))
+def test_gap_of_any_tilted_stack(a, b, c, slices, gap_mm):
+    turned = rotation(a, b, c)
+    orientation = turned[:, :2].T.ravel()
+    direction = geometry.normal(orientation)
+    origins = [turned @ np.array([3.0, -7.0, gap_mm * i]) for i in range(slices)]
+    places = [geometry.position(o, direction) for o in origins]
+    assert geometry.gap(places) == pytest.approx(gap_mm)
+    assert len(geometry.group_positions(places)) == slices
+
+
+@given(angles, angles, angles, st.floats(0, 200), st.floats(0, 200))
+def test_plane_coordinates_go_there_and_back(a, b, c, row, column):
+    plane = {
+        "origin": (10.0, -20.0, 30.0),
+        "orientation": rotation(a, b, c)[:, :2].T.ravel(),
+        "spacing": np.array([1.5, 0.8]),
+    }
+    point = geometry.to_plane(np.array([row, column]), **plane)
+    np.testing.assert_allclose(geometry.from_plane(point, **plane), [row, column], atol=1e-6)
+
+
+def test_parallel_slices_share_plane_coordinates():
+    spacing = np.array([2.0, 2.0])
+    low = {"origin": (0, 0, 0), "orientation": AXIAL, "spacing": spacing}
+    # The second slice's corner lies 4 mm to the left (x) and 6 mm to the back (y).
+    high = {"origin": (4, 6, 10), "orientation": AXIAL, "spacing": spacing}
+    point = geometry.to_plane(np.array([10.0, 10.0]), **low)
+    np.testing.assert_allclose(geometry.from_plane(point, **high), [7, 8])
+
+
+def test_short_axis_rule():
+    assert geometry.short_axis_like(geometry.LV_AXIS)
+    assert geometry.short_axis_like(-geometry.LV_AXIS)
+    assert not geometry.short_axis_like(np.array([0.0, 0.0, 1.0]))

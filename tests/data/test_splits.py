@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmrjax.core.errors import UserError
+from cmrjax.data.splits import load_splits, make_splits, save_splits
+
+
+def labels(n: int, seed: int = 0, share: float = 0.2) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {f"{i:04d}": rng.random(5) < share for i in range(n)}
+
+
+def test_findings_spread_as_the_fractions_ask():
+    known = labels(700)
+    splits = make_splits(known)
+    totals = sum(known.values())
+    for name, share in (("train", 0.64), ("val", 0.09), ("test", 0.27)):
+        members = splits.patients(name)
+        assert len(members) == pytest.approx(700 * share, abs=3)
+        positives = sum(known[p] for p in members)
+        np.testing.assert_allclose(positives, totals * share, atol=4)
+
+
+def test_groups_of_sixteen_fall_evenly_into_five_folds():
+    known = {f"{i}": np.eye(5, dtype=bool)[i % 5] for i in range(80)}
+    splits = make_splits(known)
+    for fold in range(5):
+        members = splits.patients("test", (fold, 5))
+        assert len(members) == 16
+        assert set(sum(known[p].astype(int) for p in members)) <= {3, 4}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(5, 60), st.integers(0, 5))
+def test_splits_part_the_patients_whatever_their_order(n, seed):
+    known = labels(n, seed)
+    splits = make_splits(known)
+    turned = make_splits(dict(reversed(list(known.items()))))
+    assert splits == turned
+    for fold in (None, (0, 5), (4, 5)):
+        parts = [splits.patients(name, fold) for name in ("train", "val", "test")]
+        assert frozenset().union(*parts) == known.keys()
+        assert sum(map(len, parts)) == n
+
+
+def test_every_fold_tests_once():
+    splits = make_splits(labels(23))
+    tested = [p for i in range(5) for p in splits.patients("test", (i, 5))]
+    assert sorted(tested) == sorted(labels(23))
+    assert splits.patients("val", (4, 5)) == splits.patients("test", (0, 5))
+
+
+def test_file_and_bad_questions(tmp_path):
+    splits = make_splits(labels(9))
+    save_splits(tmp_path, splits)
+    assert load_splits(tmp_path) == splits
+    assert make_splits(labels(9), seed=1) != splits
+    for wrong in (("dev", None), ("train", (5, 5)), ("train", (0, 10))):
+        with pytest.raises(UserError):
+            splits.patients(*wrong)
+    with pytest.raises(UserError, match="no splits"):
+        load_splits(tmp_path / "none")
+
+
+def test_patients_without_labels_are_dealt_too():
+    splits = make_splits({f"{i}": np.zeros(0, bool) for i in range(100)})
+    assert [len(splits.patients(s)) for s in ("train", "val", "test")] == [64, 9, 27]

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from cmrjax.data.standardise import (
+    mask_places,
+    motion_centre,
+    resample_cycle,
+    resample_plane,
+    resampler,
+    standardise,
+)
+from tests.data.builders import beating
+
+
+@given(
+    st.integers(2, 80), st.integers(1, 40), st.floats(0.2, 4), st.floats(-30, 60, allow_nan=False)
+)
+def test_weights_sum_to_one(n, size, step, start):
+    np.testing.assert_allclose(resampler(n, size, step, start).sum(1), 1, rtol=1e-5)
+
+
+@settings(max_examples=20)
+@given(st.floats(0.3, 1.0), st.floats(0.3, 1.0), st.integers(0, 100))
+def test_enlarging_is_linear_interpolation(down, across, seed):
+    frames = np.random.default_rng(seed).normal(size=(2, 20, 30)).astype(np.float32)
+    ours = resample_plane(frames, size=(12, 14), step=(down, across), start=(2.25, -1.5))
+    rows, columns = 2.25 + down * np.arange(12), -1.5 + across * np.arange(14)
+    grid = np.meshgrid(rows, columns, indexing="ij")
+    for mine, frame in zip(ours, frames, strict=True):
+        theirs = ndimage.map_coordinates(frame, grid, order=1, mode="nearest")
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+def test_shrinking_does_not_alias():
+    stripes = np.tile(np.array([0, 1], np.float32), 32)[None, None, :].repeat(8, 1)
+    small = resample_plane(stripes, size=(8, 16), step=(1.0, 4.0), start=(0.0, 0.0))
+    np.testing.assert_allclose(small[..., 1:-1], 0.5, atol=0.01)
+
+
+def test_linear_images_keep_their_values_when_shrunk():
+    ramp = np.arange(64, dtype=np.float32)[None, None, :].repeat(4, 1)
+    small = resample_plane(ramp, size=(4, 10), step=(1.0, 3.0), start=(0.0, 10.0))
+    np.testing.assert_allclose(small[0, 0], 10 + 3 * np.arange(10), rtol=1e-5)
+
+
+def test_cycle_closes_on_itself():
+    frames = np.arange(4, dtype=np.float32)
+    np.testing.assert_allclose(resample_cycle(frames, 8), [0, 0.5, 1, 1.5, 2, 2.5, 3, 1.5])
+    assert resample_cycle(frames, 4) is frames
+
+
+@pytest.mark.parametrize("centre", [(40.0, 40.0), (30.0, 52.0)])
+def test_centre_follows_the_motion(centre):
+    frames = beating(12, 80, centre=centre).astype(np.float32)
+    frames[:, :6] += 3000  # a bright chest wall that does not move
+    found, confidence = motion_centre(frames, np.array([1.5, 1.5]))
+    np.testing.assert_allclose(found, centre, atol=1.5)
+    assert confidence > 0.9
+
+
+def test_centre_falls_back_to_the_middle():
+    found, confidence = motion_centre(np.ones((8, 40, 50), np.float32), np.array([1.0, 1.0]))
+    assert found.tolist() == [19.5, 24.5]
+    assert confidence == 0
+
+
+def test_the_record_can_be_undone():
+    """From the crop's centre, spacing and window, a stored pixel is found in the original."""
+    frames = beating(4, 64, centre=(20.0, 40.0)).astype(np.float32)
+    spacing = np.array([1.0, 1.0])
+    done = standardise(
+        frames,
+        spacing=spacing,
+        centre=np.array([20.0, 40.0]),
+        spacing_mm=2.0,
+        size=17,
+        count=4,
+    )
+    low, high = done.window
+    middle = low + done.cine[0, 8, 8] * (high - low) / 255
+    assert middle == pytest.approx(frames[0, 20, 40], abs=5)
+    edge = low + done.cine[0, 0, 0] * (high - low) / 255
+    assert edge == pytest.approx(frames[0, 4, 24], abs=5)
+
+
+def test_a_flat_cine_has_no_division_by_zero():
+    flat = np.full((4, 20, 20), 7, np.float32)
+    kwargs = {"spacing": np.ones(2), "centre": np.full(2, 9.5), "spacing_mm": 1.0, "size": 8}
+    assert not standardise(flat, count=4, **kwargs).cine.any()
+
+
+def test_masks_keep_their_classes_and_their_frames():
+    mask = np.zeros((2, 40, 40), np.uint8)
+    mask[:, 10:30, 10:30] = 2
+    mask[:, 14:25, 14:25] = 3
+    done = standardise(
+        mask.astype(np.float32),
+        spacing=np.ones(2),
+        centre=np.full(2, 19.5),
+        spacing_mm=2.0,
+        size=20,
+        count=6,
+        mask=mask,
+    )
+    assert done.mask is not None
+    assert mask_places(2, 6).tolist() == [0, 3]
+    assert done.mask.any((1, 2)).tolist() == [True, False, False, True, False, False]
+    assert set(np.unique(done.mask)) == {0, 2, 3}
+    assert (done.mask[0] == 3).sum() * 4 == pytest.approx(121, abs=25)
