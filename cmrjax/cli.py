@@ -1,6 +1,7 @@
 """`cmrjax <verb>`: starts a job and turns what it raises into one line and an exit code."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -50,6 +51,10 @@ def run(verb: str, argv: Sequence[str]) -> int:
     except CmrjaxError as error:
         print(f"cmrjax {verb}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(f"cmrjax {verb}: interrupted; the same command goes on", file=sys.stderr)
         return 130

@@ -46,6 +46,8 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"unknown key {error}"
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]
 

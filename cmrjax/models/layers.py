@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+import cmrjax.core.partitioning  # noqa: F401  (its flax setting, before any module is made)
+
 _INIT = nnx.initializers.xavier_uniform()
 
 
