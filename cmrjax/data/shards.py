@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.proto import tf_example_pb2
 
 from cmrjax.data import tfrecord
 from cmrjax.data.contract import DatasetContract, save_contract
@@ -63,6 +64,16 @@ def record_features(contract: DatasetContract, tasks: Sequence[str]) -> tfds.fea
         features["mask"] = tensor(shape=clip, dtype=np.uint8, encoding="bytes")
         features["mask_frames"] = tensor(shape=(contract.frames,), dtype=np.uint8)
     return tfds.features.FeaturesDict(features)
+
+
+def serialize(features: tfds.features.FeaturesDict, record: Mapping[str, Any]) -> bytes:
+    """A record's bytes, the same in every process.
+
+    A protobuf map is written in an order that changes from process to process unless it is asked
+    for a fixed one, which tfds does not do.
+    """
+    example = tf_example_pb2.Example.FromString(features.serialize_example(record))
+    return example.SerializeToString(deterministic=True)
 
 
 def shard_of(study_id: str, shards: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cmrjax.data.contract import DatasetContract
 from cmrjax.data.deid.ids import Hasher
-from cmrjax.data.shards import PackedRecord, record_features
+from cmrjax.data.shards import PackedRecord, record_features, serialize
 from cmrjax.data.standardise import mask_places, standardise
 
 
@@ -158,5 +158,5 @@ def pack(
             annotated[mask_places(len(cine.frames), contract.frames)] = 1
         record["mask"] = np.zeros_like(done.cine) if done.mask is None else done.mask
         record["mask_frames"] = annotated
-    payload = _features(contract, settings.tasks).serialize_example(record)
+    payload = serialize(_features(contract, settings.tasks), record)
     return PackedRecord(payload, study_id, patient_id, cine.view, cine.slice_index)

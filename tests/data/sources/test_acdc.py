@@ -1,0 +1,132 @@
+import csv
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cmrjax import prepare
+from cmrjax.data.deid.ids import public_hasher
+from cmrjax.data.records import RecordSource
+from cmrjax.data.reports import sections, sentences
+from cmrjax.data.sources import acdc
+from cmrjax.data.sources.acdc_text import write_report
+from cmrjax.data.study import Settings, _features
+from tests.data.builders import contract
+
+
+def write_patient(folder, *, group="DCM", es_radius=6):
+    """A ball of an LV in a shell of muscle, 1.5 x 1.25 mm pixels, 8 mm slices."""
+    folder.mkdir(parents=True)
+    (folder / "Info.cfg").write_text(f"ED: 1\nES: 9\nGroup: {group}\n")
+    x, y, z = np.indices((48, 40, 5))
+    for frame, radius in ((1, 9), (9, es_radius)):
+        away = np.hypot(x - 30, y - 18)
+        mask = np.where(away < radius, 3, np.where(away < 12, 2, 0)) * (z > 0)
+        mask[3:8, 3:8] = 1
+        for name, data in (("", mask * 100), ("_gt", mask)):
+            image = nib.Nifti1Image(data.astype(np.int16), np.diag([1.25, 1.5, 8.0, 1.0]))
+            nib.save(image, folder / f"{folder.name}_frame{frame:02d}{name}.nii.gz")
+
+
+def settings(**changes):
+    fixed = contract(size=32, frames=2, masks=True, **changes)
+    return Settings(fixed, tuple(sorted(acdc.TASKS)), public_hasher("acdc"))
+
+
+def test_slices_masks_and_labels_of_a_patient(tmp_path):
+    write_patient(tmp_path / "patient007")
+    result = acdc.process(acdc.plan(tmp_path)[0], settings())
+    features = _features(settings().contract, settings().tasks)
+    records = [features.deserialize_example_np(r.payload) for r in result.records]
+    assert len(records) == 5
+    first, middle = records[0], records[2]
+    np.testing.assert_allclose(middle["original_spacing_mm"], [1.5, 1.25])
+    assert middle["original_size"].tolist() == [40, 48]
+    assert middle["gap_mm"] == 8.0
+    assert middle["mask_frames"].tolist() == [1, 1]
+    assert first["mask_frames"].tolist() == [
+        1,
+        1,
+    ]  # looked at and found empty, which is not unknown
+    assert not (first["mask"] >= 2).any()
+    assert set(np.unique(middle["mask"])) >= {0, 2, 3}
+    # The mask lies on its own image, and the heart in the middle of the crop.
+    rows, columns = np.nonzero(middle["mask"][0] >= 2)
+    np.testing.assert_allclose([rows.mean(), columns.mean()], [15.5, 15.5], atol=1.5)
+    inside = middle["cine"][0][middle["mask"][0] == 3]
+    assert inside.min() > middle["cine"][0][middle["mask"][0] == 2].max() * 0.9
+
+
+def test_measures_are_volumes():
+    ed, es = np.zeros((4, 10, 10)), np.zeros((4, 10, 10))
+    ed[:, :5], ed[:, 5:8], ed[0, 9] = 3, 2, 1
+    es[:, :2] = 3
+    found = acdc.measure(ed, es, 10.0)
+    assert found["lvedv_ml"] == pytest.approx(2.0)
+    assert found["lvesv_ml"] == pytest.approx(0.8)
+    assert found["lvef"] == pytest.approx(60)
+    assert found["lv_mass_g"] == pytest.approx(1.2 * 1.05)
+    assert found["rvef"] == pytest.approx(100)
+
+
+def test_measurements_of_the_real_patients(shared_data):
+    """Against the table that comes with the masks, within its rounding."""
+    with open(shared_data / "acdc" / "measurements.csv", newline="") as file:
+        expected = {row["patient"]: row for row in csv.DictReader(file)}
+    for name in sorted(expected)[::8]:
+        folder = shared_data / "acdc" / name
+        info, row = acdc.read_info(folder / "Info.cfg"), expected[name]
+        masks = []
+        for key in ("ED", "ES"):
+            path = folder / f"{name}_frame{int(info[key]):02d}_gt.nii.gz"
+            mask, _, depth = acdc.read_volume(path)
+            masks.append(mask)
+        found = acdc.measure(masks[0], masks[1], float(depth[1]))
+        assert info["Group"] == row["group"]
+        for key in ("lvedv_ml", "lvesv_ml", "rvedv_ml", "rvesv_ml", "lv_mass_g"):
+            assert found[key] == pytest.approx(float(row[key]), abs=0.051)
+        for key in ("lvef", "rvef"):
+            assert found[key] / 100 == pytest.approx(float(row[key]), abs=5.1e-5)
+
+
+def test_prepare_acdc_marks_its_text(tmp_path):
+    for i, group in enumerate(acdc.GROUPS * 5):
+        write_patient(tmp_path / "in" / f"patient{i:03d}", group=group, es_radius=4 + i % 5)
+    broken = tmp_path / "in" / "patient003" / "patient003_frame01.nii.gz"
+    broken.write_bytes(gzip.compress(b"nothing"))
+    words = ["--source", "acdc", "--input", str(tmp_path / "in"), "--workers", "1", "--size", "24"]
+    prepare.main([*words, "--output", str(tmp_path / "out")])
+    source = RecordSource(tmp_path / "out")
+    assert source.info["text_source"] == "from_labels"
+    assert source.info["counts"]["patients"] == 24
+    assert sum(source.info["rejected"].values()) == 1
+    assert source.contract.frames == 2
+    assert source.contract.masks
+    record = source[0]
+    one_hot = [record["labels"][group.lower()] for group in acdc.GROUPS]
+    assert one_hot.index(1.0) == record["labels"]["group"]
+
+
+def test_all_real_patients_are_found(shared_data):
+    assert len(acdc.plan(shared_data / "acdc")) == 80
+
+
+def test_text_varies_and_names_no_group():
+    measured = {
+        "lvedv_ml": 250.4,
+        "lvesv_ml": 190.0,
+        "lvef": 24.1,
+        "rvedv_ml": 120.0,
+        "rvef": 55.0,
+        "lv_mass_g": 140.0,
+    }
+    for group in acdc.GROUPS:
+        texts = {write_report(group, measured, variant=v) for v in range(243)}
+        assert len(texts) == 243
+        for text in list(texts)[:20]:
+            assert set(sections(text)) == {"findings", "impression"}
+            assert len(sentences(text)) == 8
+            assert not {"NOR", "DCM", "HCM", "MINF"} & set(text.replace(".", " ").split())
+            assert "24 %" in text
+            assert "severely reduced" in text

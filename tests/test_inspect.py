@@ -1,0 +1,46 @@
+import json
+
+import pytest
+from PIL import Image
+
+from cmrjax import inspect
+from cmrjax.core.errors import UserError
+from tests.data.builders import write_small_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspect") / "dataset"
+    write_small_dataset(folder)
+    return folder
+
+
+def test_json_card(dataset, capsys):
+    assert inspect.main([str(dataset), "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["studies"], card["patients"], card["cines"]) == (12, 12, 24)
+    assert card["by_view"] == {"sax": 24}
+    assert card["by_source"] == {"dicom": 12}
+    assert card["labels"]["finding"] == {"kind": "binary", "known": 12, "positive": 12}
+    assert card["labels"]["lvef"] == {"kind": "regression", "known": 0}
+    assert sum(card["splits"][s]["patients"] for s in ("train", "val", "test")) == 12
+    assert sum(card["splits"]["folds"]) == 12
+    assert card["contract"]["size"] == 16
+    assert {"rejected", "series"} <= card.keys()
+
+
+def test_text_and_pages(dataset, tmp_path, capsys):
+    inspect.main([str(dataset), "--output", str(tmp_path / "card.html")])
+    inspect.main([str(dataset), "--output", str(tmp_path / "sheet.png")])
+    assert "12 patients, 12 studies, 24 cines" in capsys.readouterr().out
+    page = (tmp_path / "card.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http" not in page
+    assert Image.open(tmp_path / "sheet.png").size == (4 * 2 * 18, 6 * 28)
+
+
+def test_refusals(dataset, tmp_path):
+    with pytest.raises(UserError, match="html or"):
+        inspect.main([str(dataset), "--output", str(tmp_path / "x.pdf")])
+    with pytest.raises(UserError, match="not a dataset"):
+        inspect.main([str(tmp_path)])
