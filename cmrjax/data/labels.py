@@ -12,6 +12,7 @@ import numpy as np
 from cmrjax.core.errors import UserError
 
 KEYS = ("study_instance_uid", "accession_number")
+_UNKNOWN = frozenset(("nan", "na", "n/a", "none", "null", "?"))
 _MAX_CLASSES = 50
 _QUANTILES = 4
 
@@ -59,7 +60,8 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> Table:
         raise UserError(f"no column {lacking}", where=str(path))
     rows: dict[str, list[dict[str, str]]] = {}
     for row in listed:
-        clean = {str(k).strip(): (v or "").strip() for k, v in row.items() if isinstance(v, str)}
+        cells = {str(k).strip(): v.strip() for k, v in row.items() if isinstance(v, str)}
+        clean = {k: "" if v.lower() in _UNKNOWN else v for k, v in cells.items()}
         if clean.get(key):
             rows.setdefault(clean[key], []).append(clean)
     if not rows:

@@ -72,7 +72,8 @@ def serialize(features: tfds.features.FeaturesDict, record: Mapping[str, Any]) -
     A protobuf map is written in an order that changes from process to process unless it is asked
     for a fixed one, which tfds does not do.
     """
-    example = tf_example_pb2.Example.FromString(features.serialize_example(record))
+    parse = tf_example_pb2.Example.FromString  # type: ignore[attr-defined]
+    example = parse(features.serialize_example(record))
     return example.SerializeToString(deterministic=True)
 
 
