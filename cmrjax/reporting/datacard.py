@@ -142,6 +142,8 @@ def _labels(tasks: Mapping[str, Mapping[str, Any]], cohorts: Sequence[Cohort]) -
         kind, name = spec["kind"], words.task_name(task)
         if kind == "multiclass":
             for k, label in enumerate(spec["classes"]):
+                if label.lower() in tasks:  # given as a binary label, too
+                    continue
                 lines[kind].append(_share_line(f"{name}: {label}", [p == k for p in parts]))
         elif kind == "binary":
             lines[kind].append(_share_line(name, [p == 1 for p in parts]))

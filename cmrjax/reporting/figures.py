@@ -162,10 +162,10 @@ def forest(rows: Sequence[Row]) -> Plot | None:
     """AUROC of every task: this model with its interval, the others as marks."""
     rows = [r for r in rows if r.metric == "auroc" and r.value is not None]
     tasks = list(dict.fromkeys(r.task for r in rows if r.encoder == "checkpoint"))
-    tasks.sort(key=lambda task: (task != "macro", ":" in task))
+    tasks.sort(key=lambda task: task != "macro")
+    tasks = _without_classes(tasks)[: 2 * MAX_PANELS]
     if not tasks:
         return None
-    tasks = tasks[: 2 * MAX_PANELS]
     height = {task: len(tasks) - 1 - i for i, task in enumerate(tasks)}
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(7.6, 0.26 * len(tasks) + 1.0, (2.5, 0.45, 0.2, 0.45))
@@ -224,8 +224,12 @@ def _both(p: Predictions) -> bool:
 
 
 def _tasks(parts: Sequence[Predictions]) -> list[str]:
-    """Tasks to draw; classes of one task come after the tasks proper."""
-    return sorted(dict.fromkeys(p.task for p in parts), key=lambda t: ":" in t)[:MAX_PANELS]
+    return _without_classes(list(dict.fromkeys(p.task for p in parts)))[:MAX_PANELS]
+
+
+def _without_classes(tasks: list[str]) -> list[str]:
+    """Leaves out single classes (`group:DCM`), unless there is nothing else."""
+    return [task for task in tasks if ":" not in task] or tasks
 
 
 def _roc(parts: Sequence[Predictions]) -> Plot:

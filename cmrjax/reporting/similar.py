@@ -96,7 +96,7 @@ def study_card(
         findings=tuple(_findings(known, tasks)),
         numbers=tuple(
             words.measured(task, value)
-            for task, value in known.items()
+            for task, value in sorted(known.items(), key=lambda pair: words.measured_order(pair[0]))
             if tasks[task]["kind"] == "regression"
         )[:_MAX_NUMBERS],
         impression=_impression(report),
@@ -166,7 +166,7 @@ def neighbours(
         for j in np.argsort(-similarity, kind="stable")[:NEIGHBOURS].tolist():
             if np.isfinite(similarity[j]):
                 cohort, k = place[j]
-                score = f"{similarity[j]:.3f}"
+                score = words.number(float(similarity[j]))
                 found.append(study_card(cohort, k, tasks, show_text=show_text, score=score))
         query = study_card(cohorts[0], i, tasks, show_text=show_text)
         out.append(Neighbours(query, tuple(found)))
@@ -219,7 +219,7 @@ def text_queries(
                     int(i),
                     tasks,
                     show_text=show_text,
-                    score=f"{score[i]:.3f}",
+                    score=words.number(float(score[i])),
                     truth=_truth(label, int(i)),
                 )
                 for i in best

@@ -1,5 +1,6 @@
 """The tables and key figures of the page, from rows of `results.json`."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,8 @@ class EvaluatorTables:
         encoders: column heads.
         headline: the metrics to read first.
         more: the others.
-        comparisons: paired differences and ratios.
+        comparisons: paired differences and ratios of this model.
+        others: those between other encoders.
         few_positives: whether a line has fewer positives than its interval deserves.
         binary: whether any line counts positives.
     """
@@ -79,6 +81,7 @@ class EvaluatorTables:
     headline: tuple[Group, ...]
     more: tuple[Group, ...]
     comparisons: tuple[Comparison, ...]
+    others: tuple[Comparison, ...]
     few_positives: bool
     binary: bool
 
@@ -116,6 +119,8 @@ def _encoders(rows: Sequence[Row]) -> list[str]:
 def _tables(rows: Sequence[Row]) -> EvaluatorTables:
     plain = [row for row in rows if not is_comparison(row)]
     encoders = _encoders(plain)
+    compared = [row for row in rows if is_comparison(row)]
+    own = [row for row in compared if _is_own(re.split("[-/]", row.encoder)[0])]
     headline = _groups([row for row in plain if _is_headline(row)], encoders)
     more = _groups([row for row in plain if not _is_headline(row)], encoders)
     lines = [line for group in (*headline, *more) for line in group.lines]
@@ -128,14 +133,18 @@ def _tables(rows: Sequence[Row]) -> EvaluatorTables:
         encoders=tuple(words.encoder_name(name) for name in encoders),
         headline=headline,
         more=more,
-        comparisons=tuple(_comparison(row) for row in rows if is_comparison(row)),
+        comparisons=tuple(_comparison(row) for row in compared if row in own),
+        others=tuple(_comparison(row) for row in compared if row not in own),
         few_positives=any(line.few for line in lines),
         binary=any(row.n_positive is not None for row in plain),
     )
 
 
 def _is_headline(row: Row) -> bool:
-    return row.metric.startswith(words.HEADLINE) and not row.task.endswith("_or_duplicate")
+    """Single classes and near-duplicates wait in the second table."""
+    if ":" in row.task or row.task.endswith("_or_duplicate"):
+        return False
+    return row.metric.startswith(words.HEADLINE)
 
 
 def _groups(rows: Sequence[Row], encoders: Sequence[str]) -> tuple[Group, ...]:

@@ -11,6 +11,11 @@ _TASKS = {
     "rvedv_ml": "RV end-diastolic volume (ml)",
     "rvesv_ml": "RV end-systolic volume (ml)",
     "lv_mass_g": "LV mass (g)",
+    "nor": "Normal (NOR)",
+    "dcm": "Dilated cardiomyopathy (DCM)",
+    "hcm": "Hypertrophic cardiomyopathy (HCM)",
+    "minf": "Previous infarction (MINF)",
+    "rv": "Abnormal right ventricle (RV)",
     "report_to_study": "Report finds its study",
     "study_to_report": "Study finds its report",
     "report_to_study_or_duplicate": "Report finds its study, or one reported alike",
@@ -182,6 +187,11 @@ def measured(task: str, value: float) -> str:
     """
     name, unit = _SHORT.get(task, (task_name(task), ""))
     return f"{name} {quantity(value)} {unit}".rstrip()
+
+
+def measured_order(task: str) -> int:
+    """Where a measured label stands in a short list: LVEF first."""
+    return list(_SHORT).index(task) if task in _SHORT else len(_SHORT)
 
 
 def quantity(value: float) -> str:
