@@ -23,6 +23,8 @@ from cmrjax.data.splits import Splits, load_splits
 INDEX_FILE = "index.npz"
 INFO_FILE = "dataset.json"
 TFDS_INFO_FILE = "dataset_info.json"
+# Not 'all': that is tfds's own word for every split, and reading a split of that name never ends.
+TFDS_SPLIT = "cines"
 _opening = threading.Lock()
 
 
@@ -133,6 +135,11 @@ def _tfds_info(directory: Path) -> tuple[str, list[int]]:
         raise CorruptDataError("cannot be read", where=f"{directory}/{TFDS_INFO_FILE}") from None
 
 
+def shard_name(name: str, shard: int, shards: int) -> str:
+    """A shard's file name, as tfds builds it."""
+    return f"{name}-{TFDS_SPLIT}.tfrecord-{shard:05d}-of-{shards:05d}"
+
+
 def shard_lengths(directory: Path) -> list[int]:
     """How many records each shard should hold."""
     return _tfds_info(directory)[1]
@@ -142,7 +149,7 @@ def shard_paths(directory: Path) -> list[Path]:
     """The shard files that the metadata names, in order, whether or not they are there."""
     name, lengths = _tfds_info(directory)
     count = len(lengths)
-    return [Path(directory) / f"{name}-all.tfrecord-{i:05d}-of-{count:05d}" for i in range(count)]
+    return [Path(directory) / shard_name(name, i, count) for i in range(count)]
 
 
 def build_index(directory: Path) -> Index:

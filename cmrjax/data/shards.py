@@ -16,8 +16,10 @@ from cmrjax.data.contract import DatasetContract, save_contract
 from cmrjax.data.records import (
     INFO_FILE,
     TFDS_INFO_FILE,
+    TFDS_SPLIT,
     make_index,
     save_index,
+    shard_name,
 )
 from cmrjax.data.splits import Splits, save_splits
 
@@ -90,7 +92,7 @@ def shard_count(total_bytes: int) -> int:
 def _write_shards(
     directory: Path, name: str, studies: Iterable[tuple[str, Iterable[PackedRecord]]], shards: int
 ) -> list[tuple[int, int, int, str, str, str, int]]:
-    paths = [directory / f"{name}-all.tfrecord-{i:05d}-of-{shards:05d}" for i in range(shards)]
+    paths = [directory / shard_name(name, i, shards) for i in range(shards)]
     rows = []
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(path, "wb")) for path in paths]
@@ -137,7 +139,7 @@ def write_dataset(
         "fileFormat": "tfrecord",
         "splits": [
             {
-                "name": "all",
+                "name": TFDS_SPLIT,
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
                 "shardLengths": [str(n) for n in lengths],
                 "numBytes": str(sum(row[2] for row in rows)),

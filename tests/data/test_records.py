@@ -74,11 +74,11 @@ def test_studies_are_grouped_and_sorted(dataset):
 def test_tfds_opens_the_directory_and_its_features_decode_our_records(dataset):
     builder = tfds.builder_from_directory(str(dataset))
     source = RecordSource(dataset)
-    assert builder.info.splits["all"].num_examples == len(source)
+    assert builder.info.splits["cines"].num_examples == len(source)
     decoded = builder.info.features.deserialize_example_np(source.payload(7))
     np.testing.assert_array_equal(decoded["cine"], source[7]["cine"])
     names = sorted(p.name for p in shard_paths(dataset))
-    assert sorted(builder.info.splits["all"].filenames) == names
+    assert sorted(builder.info.splits["cines"].filenames) == names
 
 
 def test_every_flipped_byte_of_a_record_is_found(copy):
