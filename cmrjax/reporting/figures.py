@@ -232,6 +232,12 @@ def _without_classes(tasks: list[str]) -> list[str]:
     return [task for task in tasks if ":" not in task] or tasks
 
 
+def _title(axes: Axes, name: str) -> None:
+    """Left of the axes, over their labels, and smaller where the name is long."""
+    size = 8.5 if len(name) <= 32 else 8.5 * 32 / len(name)
+    axes.set_title(name, loc="left", x=-0.22, fontsize=size)
+
+
 def _roc(parts: Sequence[Predictions]) -> Plot:
     task, first = parts[0].task, parts[0]
     with mpl.rc_context(_STYLE):
@@ -245,7 +251,7 @@ def _roc(parts: Sequence[Predictions]) -> Plot:
                 ls=_LINES.get(p.encoder, "-"),
             )
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        axes.set_title(words.task_name(task), loc="left", fontsize=8.5)
+        _title(axes, words.task_name(task))
         axes.set(xlabel="1 − specificity", ylabel="sensitivity")
         positives = int(np.sum(first.target == 1))
         axes.text(
@@ -263,7 +269,7 @@ def _scatter(parts: Sequence[Predictions]) -> Plot:
             axes.scatter(p.target, p.prediction, s=7, alpha=0.55, lw=0, color=_colour(p.encoder))
         ends = [min(p.target.min() for p in shown), max(p.target.max() for p in shown)]
         axes.plot(ends, ends, color=MUTED, lw=0.8, ls=(0, (3, 3)))
-        axes.set_title(words.task_name(task), loc="left", fontsize=8.5)
+        _title(axes, words.task_name(task))
         axes.set(xlabel="true", ylabel="predicted")
         axes.text(
             0.98, 0.04, f"n = {n}", ha="right", fontsize=7.5, color=MUTED, transform=axes.transAxes
