@@ -91,16 +91,16 @@ def verify(workdir: Path, step: int) -> int:
     """
     target = folder(workdir, step)
     try:
-        expected = json.loads((target / MANIFEST).read_text())["sha256"]
+        expected = dict(json.loads((target / MANIFEST).read_text())["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptDataError(
             "the manifest cannot be read", where=f"checkpoints/{step}/{MANIFEST}"
         ) from error
-    for name in sorted(expected):
-        path = target / name
-        if not path.is_file() or _sha256(path) != expected[name]:
+    found = _hashes(target)
+    for name in sorted(expected.keys() | found.keys()):
+        if found.get(name) != expected.get(name):
             raise CorruptDataError(
-                "the file is missing or its hash differs from the manifest's",
+                "the file is missing, extra or its hash differs from the manifest's",
                 where=f"checkpoints/{step}/{name}",
                 fix=f"delete checkpoints/{step} to go on from an earlier one",
             )
