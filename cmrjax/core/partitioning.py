@@ -56,7 +56,7 @@ def make_mesh(sizes: Mapping[str, int] | None = None, *, devices: list | None = 
         raise UserError(f"unknown mesh axes {unknown}", where="mesh", fix=f"use {MESH_AXES}")
     free = [name for name, size in wanted.items() if size == -1]
     fixed = int(np.prod([size for size in wanted.values() if size != -1]))
-    if len(free) == 1 and len(devices) % fixed == 0:
+    if len(free) == 1 and fixed > 0 and len(devices) % fixed == 0:
         wanted[free[0]] = len(devices) // fixed
     if any(s < 1 for s in wanted.values()) or np.prod(list(wanted.values())) != len(devices):
         raise UserError(
