@@ -4,6 +4,7 @@ A ConfigDict ends here: jobs get nested dicts and tuples, and turn them into dat
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise UserError("no such config file", where=str(path), fix="give --config FILE.py[:args]")
     values = flags.FlagValues()
     words = ["cmrjax", f"--config={spec}", *overrides]
+    # The library runs every file in a module of this name: the one before must leave nothing in it.
+    sys.modules.pop("config_config", None)
     holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
     try:
         values(words)
@@ -45,11 +48,17 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return config.to_dict()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    # absl puts the traceback of get_config() into its own message, ml_collections quotes a KeyError
+    # inside an AttributeError: the reason is at the root.
+    wraps = isinstance(error, AttributeError) or "Error whilst parsing" in str(error)
+    if wraps and error.__context__ is not None:
+        return _first_line(error.__context__)
     if isinstance(error, KeyError):
-        return f"unknown key {error}"
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+        key, *hint = str(error.args[0]).splitlines()
+        return ". ".join([f"unknown key {key.strip(chr(39))!r}", *hint])
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
