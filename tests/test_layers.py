@@ -63,7 +63,7 @@ def layer(dotted: str) -> str | None:
 def violations(path: str, source: str) -> list[str]:
     """What a module at `path` (relative to the package) imports and may not."""
     own = path.removesuffix(".py").split("/")[0]
-    allowed = set(BELOW[own] if own in BELOW else JOB_BELOW) | {own}
+    allowed = set(BELOW.get(own, JOB_BELOW)) | {own}
     wrong = []
     for name, line in imports(source):
         target = layer(name)

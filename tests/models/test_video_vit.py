@@ -1,0 +1,80 @@
+"""The video tower: which pixel is in which token, and the sizes of the variants."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from cmrjax.core.errors import UserError
+from cmrjax.models.video_vit import VARIANTS, VideoViT, VideoViTConfig, patchify
+from tests.models.networks import compiled, filled
+
+
+def test_tokens_run_over_time_then_rows_then_columns():
+    clips = np.arange(2 * 4 * 6 * 8).reshape(2, 4, 6, 8).astype(np.float32)
+    dt, dh, dw = 2, 3, 4
+    expected = [
+        [
+            clips[b, t : t + dt, y : y + dh, x : x + dw].ravel()
+            for t in range(0, 4, dt)
+            for y in range(0, 6, dh)
+            for x in range(0, 8, dw)
+        ]
+        for b in range(2)
+    ]
+    np.testing.assert_array_equal(patchify(jnp.asarray(clips), (dt, dh, dw)), expected)
+
+
+def parameters(module) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_has_the_parameters_of_its_formula(variant):
+    config = VideoViTConfig(variant=variant)  # 2 x 16 x 16 of 16 x 224 x 224
+    module = nnx.eval_shape(lambda: VideoViT(config, rngs=nnx.Rngs(0)))
+    d, depth, heads = VARIANTS[variant]
+    # Attention 4 d^2, MLP 8 d^2, their biases 9 d, two norms 4 d.
+    blocks = depth * (12 * d**2 + 13 * d)
+    embed = 2 * 16 * 16 * d + d
+    assert parameters(module) == blocks + embed + (8 + 14 * 14) * d + 2 * d
+    assert d % heads == 0
+
+
+def test_the_known_variants_have_their_published_sizes():
+    # Blocks alone, in millions: ViT-B 85.05, ViT-L 302.3 (Dosovitskiy et al. 2021, less the rest).
+    count = {v: depth * (12 * d**2 + 13 * d) / 1e6 for v, (d, depth, _) in VARIANTS.items()}
+    assert count["B"] == pytest.approx(85.05, abs=0.01)
+    assert count["L"] == pytest.approx(302.3, abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def tower():
+    config = VideoViTConfig(variant="N", tubelet=(2, 4, 4), clip=(4, 8, 8), remat=False)
+    return filled(lambda: VideoViT(config, rngs=nnx.Rngs(0)), scale=0.1)
+
+
+def test_a_vector_is_the_mean_of_tokens_that_know_where_and_when_they_are(tower):
+    # The same tubelet at another time and at another place.
+    clips = np.zeros((3, 4, 8, 8), np.float32)
+    clips[0, :2, :4, :4] = clips[1, 2:, :4, :4] = clips[2, :2, 4:, :4] = 1
+    tokens = compiled(tower, "tokens")(clips)
+    assert tokens.shape == (3, 2 * 2 * 2, 128)
+    vectors = compiled(tower)(clips)
+    np.testing.assert_allclose(vectors, tokens.mean(1), rtol=1e-4, atol=1e-5)
+    first, later, lower = vectors
+    assert np.abs(first - later).max() > 1e-3
+    assert np.abs(first - lower).max() > 1e-3
+
+
+def test_a_clip_of_another_shape_is_refused(tower):
+    with pytest.raises(ValueError, match=r"\(2, 8, 8\).*\(4, 8, 8\)"):
+        tower(jnp.zeros((1, 2, 8, 8)))
+
+
+def test_a_config_that_cannot_be_is_named():
+    with pytest.raises(UserError, match="unknown variant 'XL'"):
+        VideoViTConfig(variant="XL")
+    with pytest.raises(UserError, match=r"\(3, 16, 16\) does not divide the clip"):
+        VideoViTConfig(tubelet=(3, 16, 16))
