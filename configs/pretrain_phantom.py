@@ -59,6 +59,7 @@ def get_config(objective: str = "contrastive") -> ConfigDict:
                 # All frames of a place in one token: few tokens, and motion inside each.
                 "tubelet": (8, 16, 16),
                 "remat": False,
+                "unroll": 4,
                 "dtype": "float32",
                 "joint": 128,
                 "init_temperature": 0.07,

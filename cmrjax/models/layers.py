@@ -9,6 +9,19 @@ import cmrjax.core.partitioning  # noqa: F401  (its flax setting, before any mod
 _INIT = nnx.initializers.xavier_uniform()
 
 
+class Dense(nnx.Linear):
+    """A linear layer that flattens all but the last axis first.
+
+    XLA's CPU backend computes the kernel's gradient of a `[b, n, d]` input two to three times
+    slower than that of the same numbers as `[b * n, d]`; on other backends it is the same program.
+    """
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[*b, in]` to `[*b, out]`."""
+        flat = super().__call__(x.reshape(-1, x.shape[-1]))
+        return flat.reshape(*x.shape[:-1], flat.shape[-1])
+
+
 def dense(
     features_in: int,
     features_out: int,
@@ -17,7 +30,7 @@ def dense(
     rngs: nnx.Rngs,
     dtype: jnp.dtype | None = None,
     init=_INIT,
-) -> nnx.Linear:
+) -> Dense:
     """A linear layer whose kernel `[in, out]` carries logical axis names.
 
     Args:
@@ -28,7 +41,7 @@ def dense(
         dtype: dtype of the matrix product; parameters stay float32.
         init: initializer of the kernel.
     """
-    return nnx.Linear(
+    return Dense(
         features_in,
         features_out,
         kernel_init=nnx.with_partitioning(init, names),
@@ -58,7 +71,8 @@ class Attention(nnx.Module):
             `[b, n, d]`.
         """
         b, n, d = x.shape
-        q, k, v = jnp.moveaxis(self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads), 2, 0)
+        parts = jnp.split(self.qkv(x), 3, axis=-1)
+        q, k, v = (part.reshape(b, n, self.heads, d // self.heads) for part in parts)
         keys = None if mask is None else mask[:, None, None, :]
         return self.out(jax.nn.dot_product_attention(q, k, v, mask=keys).reshape(b, n, d))
 
@@ -98,9 +112,10 @@ class Trunk(nnx.Module):
         rngs: nnx.Rngs,
         mlp_ratio: float = 4.0,
         remat: bool = True,
+        unroll: int = 1,
         dtype: jnp.dtype | None = None,
     ):
-        self.remat = remat
+        self.remat, self.unroll = remat, unroll
 
         @nnx.split_rngs(splits=depth)
         @nnx.vmap(in_axes=(0,), out_axes=0, transform_metadata={nnx.PARTITION_NAME: "layers"})
@@ -116,4 +131,5 @@ class Trunk(nnx.Module):
         def body(tokens, layer):
             return nnx.merge(graph, layer)(tokens, mask), None
 
-        return jax.lax.scan(jax.checkpoint(body) if self.remat else body, x, layers)[0]
+        body = jax.checkpoint(body) if self.remat else body
+        return jax.lax.scan(body, x, layers, unroll=self.unroll)[0]

@@ -30,6 +30,7 @@ class VideoViTConfig:
         tubelet: frames, rows and columns of one token.
         clip: frames, rows and columns of the input.
         remat: recompute activations in the backward pass.
+        unroll: blocks that one turn of the scan holds; more compile slower and run faster on CPU.
         dtype: of matrix products, `float32` or `bfloat16`.
     """
 
@@ -37,6 +38,7 @@ class VideoViTConfig:
     tubelet: tuple[int, int, int] = (2, 16, 16)
     clip: tuple[int, int, int] = (16, 224, 224)
     remat: bool = True
+    unroll: int = 1
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -90,7 +92,15 @@ class VideoViT(nnx.Module):
         position = nnx.with_partitioning(nnx.initializers.normal(0.02), ("position", "embed"))
         self.time = nnx.Param(position(rngs.params(), (t, width)))
         self.space = nnx.Param(position(rngs.params(), (h * w, width)))
-        self.trunk = Trunk(width, depth, heads, rngs=rngs, remat=config.remat, dtype=dtype)
+        self.trunk = Trunk(
+            width,
+            depth,
+            heads,
+            rngs=rngs,
+            remat=config.remat,
+            unroll=config.unroll,
+            dtype=dtype,
+        )
         self.norm = nnx.LayerNorm(width, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
 
     def tokens(self, clips: jax.Array) -> jax.Array:
