@@ -58,6 +58,15 @@ def test_slices_masks_and_labels_of_a_patient(tmp_path):
     assert inside.min() > middle["cine"][0][middle["mask"][0] == 2].max() * 0.9
 
 
+def test_frames_of_another_intensity_scale_are_brought_to_the_first_ones():
+    first = np.arange(1000, dtype=np.float32).reshape(10, 10, 10)
+    ours, theirs = acdc.on_one_scale([first, first / 113])
+    np.testing.assert_array_equal(ours, first)
+    np.testing.assert_allclose(theirs, first, rtol=1e-5)
+    blank = acdc.on_one_scale([first, np.zeros_like(first)])[1]
+    assert not blank.any()
+
+
 def test_measures_are_volumes():
     ed, es = np.zeros((4, 10, 10)), np.zeros((4, 10, 10))
     ed[:, :5], ed[:, 5:8], ed[0, 9] = 3, 2, 1
