@@ -82,16 +82,22 @@ def from_vocabulary(path: Path) -> Tokenizer:
     """Reads BERT's `vocab.txt`: one token a line, its number the line's.
 
     Raises:
-        UserError: the file is missing or its first token is not [PAD].
+        UserError: the file is missing, its first token is not [PAD], or [UNK] or [CLS] is missing.
     """
     if not path.is_file():
         raise UserError(
             "no such vocabulary file", where=path.name, fix="check config.text.vocabulary"
         )
-    tokens = path.read_text(encoding="utf-8").splitlines()
-    if not tokens or tokens[PAD_ID] != SPECIAL[0]:
+    # Lines end with \n alone: U+2028, where str.splitlines() would cut, is a token of some.
+    tokens = path.read_bytes().decode("utf-8", "replace").removesuffix("\n").split("\n")
+    tokens = [token.removesuffix("\r") for token in tokens]
+    if tokens[PAD_ID] != SPECIAL[0]:
         raise UserError(
             "the first token is not [PAD]", where=path.name, fix="give a BERT vocab.txt"
+        )
+    if missing := [token for token in ("[UNK]", "[CLS]") if token not in tokens]:
+        raise UserError(
+            f"it has no {', '.join(missing)}", where=path.name, fix="give a BERT vocab.txt"
         )
     return _empty({token: i for i, token in enumerate(tokens)})
 
