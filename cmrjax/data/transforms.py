@@ -40,6 +40,7 @@ def frame_indices(
             where="config.data.clip_frames",
             fix="lower it, or prepare the dataset with more --frames",
         )
+    phase = min(phase, 1 - 2**-20)  # closer to 1, the sum rounds up into the next interval
     return np.floor((np.arange(frames) + phase) * stored / frames).astype(np.int64)
 
 
