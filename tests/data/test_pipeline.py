@@ -215,9 +215,7 @@ def patients(source, config, split):
 def test_no_patient_of_a_folds_test_part_is_in_a_batch(source, tiny_dataset):
     for i in range(5):
         config = DataConfig(dataset=str(tiny_dataset), fold=(i, 5))
-        parts = {
-            s: {m.patient_id for m in _of(source, config, s)} for s in ("train", "val", "test")
-        }
+        parts = {name: patients(source, config, name) for name in ("train", "val", "test")}
         assert not parts["train"] & (parts["val"] | parts["test"])
         assert not parts["val"] & parts["test"]
         assert sum(map(len, parts.values())) == 24
