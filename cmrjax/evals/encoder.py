@@ -101,7 +101,8 @@ def random_encoder(workdir: Path, *, seed: int | None = None, name: str = "rando
     """
     run = load_run_config(workdir)
     key = jax.random.key(run.seed if seed is None else seed)
-    params, _ = _objective(workdir, run).init(key)
+    # Compiled as one program, as training does it: the same bits, and kept between jobs.
+    params, _ = jax.jit(_objective(workdir, run).init)(key)
     return _encoder(workdir, run, params, name=name, step=0)
 
 
