@@ -61,7 +61,8 @@ def train(run: RunConfig, workdir: Path) -> None:
         PreemptedError: a signal asked the run to stop; it has saved a checkpoint.
     """
     use_compilation_cache()
-    prepare_workdir(run, workdir)
+    check_workdir(run, workdir)
+    done = checkpoint.steps(workdir)
 
     # Data: the order of examples is a function of the seed, the position is one integer.
     data = run.data_config()
@@ -72,15 +73,15 @@ def train(run: RunConfig, workdir: Path) -> None:
     members = select_studies(source, data)
     tokenizer = None
     if contract.tokenizer == "wordpiece":
-        if not (workdir / wordpiece.TOKENIZER_FILE).is_file():
-            wordpiece.save_tokenizer(workdir, make_tokenizer(run, source))
-        tokenizer = wordpiece.load_tokenizer(workdir)
+        # One without a checkpoint beside it is of a start that failed, maybe with other patients.
+        tokenizer = wordpiece.load_tokenizer(workdir) if done else make_tokenizer(run, source)
     tasks = (*run.objective.get("binary", ()), *run.objective.get("regression", ()))
     examples = example_dataset(
         members,
         StudyExamples(source, data, contract, tokenizer=tokenizer, tasks=tasks),
         seed=run.seed,
     )
+    examples[0]  # clips that the records cannot give are refused here, not at the first step
 
     # Shapes, then shardings, then arrays.
     mesh = make_mesh(run.mesh)
@@ -93,7 +94,6 @@ def train(run: RunConfig, workdir: Path) -> None:
 
     # Where the parameters come from, first that applies: (1) this run's last checkpoint,
     # (2) another run's weights, (3) scratch.
-    done = checkpoint.steps(workdir)
     if done:
         target = jax.tree.map(
             lambda s, d: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=d), shapes, shardings
@@ -109,6 +109,9 @@ def train(run: RunConfig, workdir: Path) -> None:
             params = with_pretrained(state.params, run.pretrained_config())
             state = dataclasses.replace(state, params=jax.device_put(params, shardings.params))
     # Written once the parts are known to fit, so that a refused run leaves no half of a workdir.
+    workdir.mkdir(parents=True, exist_ok=True)
+    if tokenizer is not None:
+        wordpiece.save_tokenizer(workdir, tokenizer)
     save_checkpoint_contract(workdir, source.contract, contract)
     write_json_atomic(workdir / "config.json", run.to_json())
 
@@ -195,7 +198,7 @@ def _require_finite(metrics: dict[str, jax.Array], step: int) -> None:
         )
 
 
-def prepare_workdir(run: RunConfig, workdir: Path) -> None:
+def check_workdir(run: RunConfig, workdir: Path) -> None:
     """Refuses a folder that is not a workdir, or one that belongs to another run.
 
     Raises:
@@ -219,7 +222,6 @@ def prepare_workdir(run: RunConfig, workdir: Path) -> None:
                 where=str(workdir / "config.json"),
                 fix="give another --workdir, or the config that the run was started with",
             )
-    workdir.mkdir(parents=True, exist_ok=True)
 
 
 def with_pretrained(params: Any, config: PretrainedConfig) -> Any:

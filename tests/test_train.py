@@ -184,3 +184,16 @@ def test_a_wrong_config_is_named_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         run(tiny_config(tiny_dataset, **change), tmp_path / "w")
     assert not (tmp_path / "w" / "config.json").exists()
+
+
+def test_a_tokenizer_of_a_start_that_failed_is_not_taken(tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_job, "_loop", lambda *_args: None)
+    workdir = tmp_path / "w"
+    run(tiny_config(tiny_dataset), workdir)
+    ours = (workdir / "tokenizer.json").read_bytes()
+    # Another config's, say of a fold whose training patients are tested here.
+    others = {"vocabulary_size": 150, "width": 32, "depth": 1, "heads": 2}
+    run(tiny_config(tiny_dataset, text=others), workdir)
+    assert (workdir / "tokenizer.json").read_bytes() != ours
+    run(tiny_config(tiny_dataset), workdir)
+    assert (workdir / "tokenizer.json").read_bytes() == ours
