@@ -20,14 +20,15 @@ def main(argv: Sequence[str]) -> int:
     path = args.workdir / "status.json"
     try:
         status = json.loads(path.read_text())
-    except (OSError, ValueError):
+        age = time.time() - status["updated"]
+        line = f"{status['state']}: step {status['step']} of {status['steps']}, {age:.0f} s ago"
+    except (OSError, ValueError, TypeError, KeyError):
         raise UserError(
             "not a workdir: status.json is missing or unreadable",
             where=str(args.workdir),
             fix="give the --workdir of a cmrjax train job",
         ) from None
-    age = time.time() - status["updated"]
-    print(f"{status['state']}: step {status['step']} of {status['steps']}, {age:.0f} s ago")
+    print(line)
     print(f"checkpoints: {', '.join(map(str, checkpoint.steps(args.workdir))) or 'none'}")
     if rows := read_metrics(args.workdir):
         print(f"loss {rows[-1]['loss']:.4f} at step {rows[-1]['step']}")
