@@ -90,4 +90,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from cmrjax.cli import run
+
+    sys.exit(run("inspect", sys.argv[1:]))

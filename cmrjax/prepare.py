@@ -358,4 +358,6 @@ def _info(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from cmrjax.cli import run
+
+    sys.exit(run("prepare", sys.argv[1:]))

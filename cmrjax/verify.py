@@ -123,4 +123,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    from cmrjax.cli import run
+
+    sys.exit(run("verify", sys.argv[1:]))
