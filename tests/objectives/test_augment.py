@@ -69,7 +69,7 @@ def test_each_clip_moves_on_its_own_and_all_its_frames_together():
 
 def test_the_image_is_never_mirrored_or_turned():
     clips = blobs()
-    found = np.asarray(run(clips, jax.random.key(3), AugmentConfig()))[:, 0]
+    found = np.asarray(run(clips, jax.random.key(3), AugmentConfig(noise=0.0)))[:, 0]
     plain = clips[0, 0]
     others = [plain[::-1], plain[:, ::-1], plain[::-1, ::-1], plain.T, np.rot90(plain)]
     like = lambda a, b: np.corrcoef(a.ravel(), b.ravel())[0, 1]  # noqa: E731
