@@ -33,7 +33,7 @@ acceptance: .venv
 
 test-tfds: .venv .venv-tfds
 	rm -rf runs/tfds && $(BIN)/cmrjax prepare --source phantom --patients 12 --output runs/tfds
-	.venv-tfds/bin/python tests/tfds_tf/check_tfds.py runs/tfds
+	.venv-tfds/bin/python -m tests.tfds_tf.check_tfds runs/tfds
 
 clean:
 	rm -rf .venv .venv-tfds runs

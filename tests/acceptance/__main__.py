@@ -2,8 +2,8 @@
 
 `python -m tests.acceptance --workdir D [--seeds 0 7 123]` runs the demo with longer training for
 each seed, once more with the reports shuffled between patients, and a classifier on everything but
-the heart. It writes `D/acceptance.md` and `.json`, and exits 1 if a promise does not hold. A stopped
-run goes on by the same command.
+the heart. It writes `D/acceptance.md` and `.json`, and exits 1 if a promise does not hold. A
+stopped run goes on by the same command.
 """
 
 import argparse

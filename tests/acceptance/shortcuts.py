@@ -83,7 +83,7 @@ def shortcut_rows(export: Path, *, seed: int = 0) -> list[dict]:
     uids = sorted(found)
     names = sorted({name for features in found.values() for name in features})
     x = np.array([[found[uid].get(name, 0.0) for name in names] for uid in uids])
-    tasks = [t for t in table[uids[0]] if set(r[t] for r in table.values()) <= {"0", "1"}]
+    tasks = [t for t in table[uids[0]] if {r[t] for r in table.values()} <= {"0", "1"}]
     labels = {t: np.array([float(table[uid][t]) for uid in uids]) for t in tasks}
     fold = np.random.default_rng(seed).permutation(len(uids)) % FOLDS
     scores = {task: np.zeros(len(uids)) for task in tasks}

@@ -1,7 +1,7 @@
 """Reads a dataset the way TensorFlow users do, and compares every record with our own reading.
 
 Run by `make test-tfds` in an environment of its own, with TensorFlow:
-`python tests/tfds_tf/check_tfds.py DATASET_DIR`. The exit code is 1 when a record differs.
+`python -m tests.tfds_tf.check_tfds DATASET_DIR`. The exit code is 1 when a record differs.
 """
 
 import sys
