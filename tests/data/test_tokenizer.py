@@ -20,6 +20,7 @@ def corpus(patients: int = 8):
         yield f"p{i}", "Quokka quokka quokka."
     for i in range(5):
         yield f"p{i}", "Thrombus thrombus."
+        yield f"p{i}", "αβγδεζηθ ικλμνξοπ бвгджзик."  # letters that are not named beforehand
 
 
 def train(**changes):
