@@ -40,7 +40,7 @@ def train_tokenizer(
 
     Args:
         sentences: `(patient id, de-identified sentence)` of training patients alone.
-        vocabulary_size: largest number of tokens.
+        vocabulary_size: largest number of tokens; all letters are in it whatever this says.
         min_patients: a word seen in the reports of fewer patients does not enter.
 
     Raises:
