@@ -18,6 +18,7 @@ VERBS = {
     "report": "write the report page of a workdir",
     "status": "show where a run stands",
     "stats": "compute every statistic of a predictions file",
+    "reproduce": "run an experiment and write its table",
 }
 
 

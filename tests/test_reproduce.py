@@ -1,0 +1,158 @@
+"""The transfer experiment on a few made-up hearts, and what it refuses."""
+
+import csv
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cmrjax import reproduce
+from cmrjax.core.errors import UserError
+from cmrjax.core.writer import write_bytes_atomic
+from cmrjax.evals.predictions import Predictions, to_csv
+from cmrjax.reporting import transfer
+
+GROUPS = ("NOR", "DCM", "HCM", "MINF", "RV")
+# Inner radius at ED and ES and outer radius of the wall, in pixels of 2 mm.
+SHAPES = {"NOR": (9, 6, 12), "DCM": (13, 11, 16), "HCM": (8, 4, 14), "MINF": (11, 9, 14)}
+SMALL_RUN = (
+    "--config.steps=2",
+    "--config.checkpoint_every=2",
+    "--config.batch_size=8",
+    "--config.optim.warmup_steps=1",
+    "--config.data.cines=1",
+    "--config.text.width=32",
+    "--config.text.depth=1",
+    "--config.model.tubelet=(2, 32, 32)",
+)
+SMALL = reproduce.Scale(patients=16, prepare=("--workers", "1"), phantom=SMALL_RUN, acdc=SMALL_RUN)
+
+
+def write_heart(folder, *, group: str, rng: np.random.Generator) -> None:
+    """An ED and an ES volume and their masks, in ACDC's layout."""
+    folder.mkdir(parents=True)
+    (folder / "Info.cfg").write_text(f"ED: 1\nES: 9\nGroup: {group}\n")
+    *inner, outer = SHAPES.get(group, SHAPES["NOR"])
+    x, y, _ = np.indices((72, 64, 2))
+    away = np.hypot(x - 34 + rng.normal(), y - 32 + rng.normal())
+    right = np.hypot(x - 14, y - 32) < (10 if group == "RV" else 6)
+    for frame, radius in ((1, inner[0]), (9, inner[1])):
+        mask = np.where(away < radius, 3, np.where(away < outer, 2, np.where(right, 1, 0)))
+        image = np.array([60, 200, 40, 200])[mask] + rng.normal(0, 5, mask.shape)
+        for name, data in (("", image), ("_gt", mask)):
+            volume = nib.Nifti1Image(data.astype(np.int16), np.diag([2.0, 2.0, 10.0, 1.0]))
+            nib.save(volume, folder / f"{folder.name}_frame{frame:02d}{name}.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def hearts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("acdc")
+    rng = np.random.default_rng(0)
+    for i in range(15):
+        write_heart(folder / f"patient{i:03d}", group=GROUPS[i % 5], rng=rng)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(hearts, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("experiment") / "run"
+    reproduce.acdc_transfer(hearts, workdir, folds=1, seed=0, scale=SMALL)
+    return workdir
+
+
+def test_every_arm_is_measured_on_the_same_patients(finished):
+    rows = list(csv.DictReader((finished / "acdc_transfer.csv").open()))
+    macro = {
+        r["encoder"]: r
+        for r in rows
+        if (r["evaluator"], r["task"], r["metric"]) == ("linear_probe", "macro", "auroc")
+    }
+    arms = {"transfer", "phantom", "scratch", "random", "pixels_pca", "volumes", "trivial"}
+    assert set(macro) == arms
+    assert {r["n"] for r in macro.values()} == {"3"}
+    assert float(macro["trivial"]["value"]) == 0.5
+    differences = {(r["encoder"], r["task"]) for r in rows if r["metric"] == "mae_difference"}
+    assert {("transfer-random", "lvef"), ("transfer-scratch", "lvef")} <= differences
+
+
+def write_fold(workdir, fold: int, *, error: float) -> None:
+    """Predictions of every arm: `transfer` is right, the others are `error` points off."""
+
+    def parts(encoder: str, evaluator: str, off: float):
+        ids = np.array([f"{fold}{i}" for i in range(4)])
+        target = np.array([0.0, 0, 1, 1])
+        common = {"evaluator": evaluator, "encoder": encoder, "patient_id": ids, "study_id": ids}
+        score = target if off == 0 else target[::-1]
+        yield Predictions(task="dcm", kind="binary", target=target, prediction=score, **common)
+        lvef = 40 + 10 * np.arange(4.0)
+        yield Predictions(
+            task="lvef", kind="regression", target=lvef, prediction=lvef + off, **common
+        )
+
+    for arm in ("transfer", "scratch", "phantom"):
+        for evaluator in ("linear_probe", "zero_shot"):
+            run, name = transfer.run_folder(workdir, arm, fold), evaluator
+            if arm == "phantom":
+                run, name = workdir / "pretrain", f"{evaluator}_acdc"
+            off = 0.0 if arm == "transfer" else error
+            found = [*parts("checkpoint", name, off)]
+            for encoder in ("random", "pixels_pca", "trivial"):
+                found += parts(encoder, name, error)
+            path = run / "evals" / f"{name}_fold{fold}of5" / "2" / "predictions.csv"
+            write_bytes_atomic(path, to_csv(found))
+    volumes = [*parts("volumes", "linear_probe", 0.0)][:1]
+    write_bytes_atomic(transfer.volumes_file(workdir, fold), to_csv(volumes))
+
+
+def test_folds_are_pooled_by_patient(tmp_path):
+    for fold, error in enumerate((5.0, 10.0)):
+        write_fold(tmp_path, fold, error=error)
+    rows = {
+        (r.encoder, r.task, r.metric): r
+        for r in transfer.pooled_rows(tmp_path, 2)
+        if r.evaluator == "linear_probe"
+    }
+    assert rows["scratch", "lvef", "mae"].value == 7.5
+    assert rows["transfer-random", "lvef", "mae_difference"].value == -7.5
+    assert rows["transfer-random", "lvef", "mae_difference"].n == 8
+    assert rows["transfer-random", "macro", "auroc_difference"].value == 1
+    assert rows["phantom", "macro", "auroc"].n_positive == 4
+    assert rows["volumes", "macro", "auroc"].value == 1
+
+
+def test_a_missing_fold_is_named(tmp_path):
+    write_fold(tmp_path, 0, error=5.0)
+    with pytest.raises(UserError, match="fold1"):
+        transfer.pooled_rows(tmp_path, 2)
+
+
+def test_the_page_holds_commands_and_marks_but_no_path(finished, hearts):
+    page = (finished / "acdc_transfer.md").read_text()
+    assert "from_labels" in page
+    assert "cmrjax prepare --source acdc --input ACDC_DIR --output WORKDIR/acdc" in page
+    assert "configs/pretrain_acdc.py:phantom" in page
+    assert str(finished) not in page
+    assert str(hearts) not in page
+
+
+def test_the_same_command_repeats_no_finished_part(finished, hearts, capsys):
+    before = (finished / "acdc_transfer.md").read_bytes()
+    made = {p: p.stat().st_mtime_ns for p in finished.glob("**/predictions.csv")}
+    reproduce.acdc_transfer(hearts, finished, folds=1, seed=0, scale=SMALL)
+    assert "cmrjax prepare" not in capsys.readouterr().err
+    assert (finished / "acdc_transfer.md").read_bytes() == before
+    assert {p: p.stat().st_mtime_ns for p in finished.glob("**/predictions.csv")} == made
+
+
+def test_wrong_settings_are_refused(finished, hearts, tmp_path):
+    with pytest.raises(UserError, match="other settings"):
+        reproduce.acdc_transfer(hearts, finished, folds=1, seed=1, scale=SMALL)
+    with pytest.raises(UserError, match="no such folder"):
+        reproduce.main(["acdc_transfer", "--input", str(tmp_path / "no"), "--workdir", "x"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(UserError, match="not an experiment"):
+        reproduce.acdc_transfer(hearts, tmp_path / "other", folds=1, seed=0)
+    with pytest.raises(UserError, match="--folds 6"):
+        reproduce.acdc_transfer(hearts, tmp_path / "new", folds=6, seed=0)
+    assert not (tmp_path / "new").exists()
