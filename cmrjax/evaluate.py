@@ -163,7 +163,7 @@ def _follow(config: EvalConfig, workdir: Path, stop: Stop) -> Iterator[Path]:
         stop.check()
         # The state is read before the steps: a run that is done writes no checkpoint after it.
         status = _status(workdir)
-        finished = status.get("state") == "done"
+        finished = status.get("state") in ("done", "failed")
         if job is None and (workdir / "config.json").is_file():
             job = Job(config, workdir)  # as early as it can be: a wrong config ends this at once
         available = checkpoint.steps(workdir)

@@ -14,7 +14,7 @@ import jax
 from cmrjax.core import checkpoint, clock
 from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.distributed import stop_on_signal, use_compilation_cache
-from cmrjax.core.errors import PreemptedError, UserError
+from cmrjax.core.errors import CorruptDataError, PreemptedError, UserError
 from cmrjax.core.partitioning import make_mesh, parse_mesh, put_batch
 from cmrjax.core.writer import MetricWriter, write_json_atomic
 from cmrjax.data import tokenizer as wordpiece
@@ -123,7 +123,12 @@ def train(run: RunConfig, workdir: Path) -> None:
         process=jax.process_index(),
         processes=jax.process_count(),
     )
-    _loop(run, workdir, state, step_fn, reader, mesh)
+    try:
+        _loop(run, workdir, state, step_fn, reader, mesh)
+    except (UserError, CorruptDataError):
+        # Whoever follows this run need not wait for it; the same command may still go on.
+        _write_status(workdir, "failed", (checkpoint.steps(workdir) or [0])[-1], run.steps)
+        raise
 
 
 def _loop(run: RunConfig, workdir: Path, state: TrainState, step_fn, reader, mesh) -> None:
@@ -161,6 +166,8 @@ def _loop(run: RunConfig, workdir: Path, state: TrainState, step_fn, reader, mes
                 _write_status(workdir, "running", step, run.steps)
     bar.close()
     if step < run.steps:
+        if pending is not None:
+            _log(pending, writer, bar, run, window)
         if step not in checkpoint.steps(workdir):
             checkpoint.save(workdir, step, _to_tree(state), keep=run.keep_checkpoints or None)
         _write_status(workdir, "stopped", step, run.steps)

@@ -47,7 +47,7 @@ def get_config(objective: str = "contrastive") -> ConfigDict:
                 "clip_sampling": "uniform",
                 "crop_size": 0,
                 "report_sections": ("findings", "impression"),
-                "max_tokens": 24,
+                "max_tokens": 20,
             },
             "steps": STEPS[objective],
             "batch_size": 64,
@@ -63,6 +63,7 @@ def get_config(objective: str = "contrastive") -> ConfigDict:
                 "tubelet": (8, 16, 16),
                 "remat": False,
                 "unroll": 4,
+                "motion_gain": 4.0,
                 "dtype": "float32",
                 "joint": 128,
                 "init_temperature": 0.07,
@@ -89,6 +90,6 @@ def get_config(objective: str = "contrastive") -> ConfigDict:
     )
     if objective == "contrastive":
         config.text = ConfigDict(
-            {"vocabulary": "", "vocabulary_size": 600, "width": 128, "depth": 2, "heads": 4}
+            {"vocabulary": "", "vocabulary_size": 600, "width": 128, "depth": 1, "heads": 4}
         )
     return config

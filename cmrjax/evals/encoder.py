@@ -21,6 +21,7 @@ from cmrjax.data.contract import DatasetContract, InputContract, load_checkpoint
 from cmrjax.experiment import RunConfig, load_run_config, make_objective
 from cmrjax.models.pooling import l2_normalise
 from cmrjax.models.two_tower import TwoTower
+from cmrjax.objectives.contrastive import MAX_LOGIT_SCALE
 
 
 class NoTextTowerError(UserError):
@@ -151,5 +152,5 @@ def _encoder(workdir: Path, run: RunConfig, params, *, name: str, step: int) -> 
         ids = wordpiece.encode(tokenizer, sentences, max_tokens=contract.max_tokens)
         return np.asarray(text(params, ids))
 
-    scale = float(np.exp(np.asarray(params["logit_scale"])))
+    scale = float(np.exp(min(np.asarray(params["logit_scale"]), MAX_LOGIT_SCALE)))
     return Encoder(**fields, text=encode_text, logit_scale=scale)

@@ -162,8 +162,10 @@ def test_an_example(source, members, transform):
     assert example["labels"].tolist() == [labels["lvef"], labels["bright"]]
 
 
-def test_a_statement_is_its_words_without_numbers_and_marks():
-    assert statement_key("LVEF is 55 %.") == statement_key("LVEF is 48.5%")
+def test_a_statement_is_its_words_and_the_size_of_its_numbers():
+    assert statement_key("LVEF is 55 %.") == statement_key("lvef is 54.5%")
+    assert statement_key("LVEF is 55 %.") != statement_key("LVEF is 30 %.")
+    assert statement_key("Area 0 cm2.") == statement_key("Area 0.0 cm2.")
     assert statement_key("No effusion.") != statement_key("Effusion.")
     assert all(0 < statement_key(text) < 2**32 for text in ("", "a", "No effusion."))
 
