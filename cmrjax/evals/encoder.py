@@ -38,7 +38,7 @@ class Encoder:
         dataset_contract: the preprocessing it was trained under.
         input: what it adds between a record and its input.
         cine: jitted function, clips float32 `[b, t, h, w]` in 0..1 -> (z `[b, d]`, pooled
-            `[b, width]`).
+            `[b, 2 * width]`).
         text: function from sentences to unit vectors `[n, d]`; None without a text tower.
         logit_scale: inverse temperature of its contrastive objective; 1 without one.
     """
@@ -52,7 +52,7 @@ class Encoder:
     logit_scale: float = 1.0
 
     def encode(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both vectors of clips `[b, t, h, w]` in one pass: z `[b, d]` and pooled `[b, width]`."""
+        """Both vectors of clips `[b, t, h, w]` in one pass: z `[b, d]` and pooled `[b, 2 * width]`."""
         z, pooled = self.cine(clips)
         return np.asarray(z), np.asarray(pooled)
 
@@ -61,7 +61,7 @@ class Encoder:
         return self.encode(clips)[0]
 
     def encode_pooled(self, clips: np.ndarray) -> np.ndarray:
-        """The trunk's pooled features `[b, width]`, before the projection; probes use these."""
+        """Mean and spread of the trunk's tokens `[b, 2 * width]`; probes use these."""
         return self.encode(clips)[1]
 
     def encode_text(self, sentences: Sequence[str]) -> np.ndarray:
@@ -127,10 +127,12 @@ def _encoder(workdir: Path, run: RunConfig, params, *, name: str, step: int) -> 
     @jax.jit
     def cine(params, clips):
         model: Any = nnx.merge(graph, params)
-        pooled = model.video(clips)
+        tokens = model.video.tokens(clips)
+        mean = tokens.mean(axis=-2)
+        pooled = jnp.concatenate([mean, tokens.std(axis=-2)], axis=-1)
         if isinstance(model, TwoTower):
-            return l2_normalise(model.project_video(pooled)), pooled
-        return l2_normalise(pooled), pooled
+            return l2_normalise(model.project_video(mean)), pooled
+        return l2_normalise(mean), pooled
 
     fields = {
         "name": name,

@@ -8,7 +8,13 @@ from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource
 from cmrjax.data.transforms import prepare_clip
 from cmrjax.evals import baselines
-from cmrjax.evals.embeddings import dataset_fingerprint, embed, read_cohort, split_label
+from cmrjax.evals.embeddings import (
+    _mean_by_view,
+    dataset_fingerprint,
+    embed,
+    read_cohort,
+    split_label,
+)
 from cmrjax.evals.encoder import Encoder
 from tests.tiny import tiny_contract, write_tiny_dataset
 
@@ -37,6 +43,14 @@ def make(tower, **changes):
     return Encoder(**(fields | {"cine": tower} | changes))
 
 
+def test_a_view_that_a_study_lacks_is_the_mean_of_what_it_has():
+    sums = np.array([[[2.0], [6.0], [1.0]], [[5.0], [0.0], [0.0]]])
+    owners, slots = np.array([0, 0, 0, 0, 1]), np.array([0, 0, 1, 2, 0])
+    # Study 0: two of the first view, one of the second, one of no common view.
+    # Study 1: one of the first view alone.
+    np.testing.assert_allclose(_mean_by_view(sums, owners, slots), [[1, 6], [5, 5]])
+
+
 def test_a_study_is_the_mean_over_its_cines_in_padded_batches(source):
     cohort, tower = read_cohort(source, split="test"), Counting()
     found = embed(make(tower), cohort, batch_size=5)
@@ -44,7 +58,8 @@ def test_a_study_is_the_mean_over_its_cines_in_padded_batches(source):
     study = cohort.members[2]
     clips = np.stack([prepare_clip(source[r]["cine"], INPUT) for r in study.rows])
     z, pooled = Counting()(clips)
-    np.testing.assert_allclose(found.pooled[2], pooled.mean(0), rtol=1e-6)
+    assert study.views == ("sax", "4ch")  # each study's own views are told apart
+    np.testing.assert_allclose(found.pooled[2], pooled.ravel(), rtol=1e-6)
     np.testing.assert_allclose(found.z[2], z.mean(0) / np.linalg.norm(z.mean(0)), rtol=1e-6)
     assert list(found.study_id) == sorted(found.study_id)
     assert found.labels["lvef"][2] == source[study.rows[0]]["labels"]["lvef"]

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -67,7 +68,9 @@ def test_vectors_are_those_of_the_models_own_functions(root, encoder, clips, sou
         model = nnx.merge(nnx.split(objective.abstract())[0], params)
         studies = clips.reshape(2, 2, *clips.shape[1:])
         mask = np.array([[True, True], [True, False]])
-        return model.encode_study(studies, mask), model.video(clips), model.encode_text(ids)
+        tokens = model.video.tokens(clips)
+        pooled = jnp.concatenate([tokens.mean(1), tokens.std(1)], axis=1)
+        return model.encode_study(studies, mask), pooled, model.encode_text(ids)
 
     z_study, pooled, z_text = expected(params, clips, ids)
     z = encoder.encode_cine(clips)
@@ -116,7 +119,7 @@ def test_an_untrained_network_has_the_runs_seed_unless_given_another(root, monke
 
 def test_a_supervised_network_has_no_text_and_says_so(root, clips):
     encoder = load_encoder(root / "supervised", name="supervised")
-    assert encoder.encode_pooled(clips).shape == (4, 128)
+    assert encoder.encode_pooled(clips).shape == (4, 256)
     z = encoder.encode_cine(clips)
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
     assert encoder.input.tokenizer == "none"
