@@ -198,7 +198,8 @@ def _compute(encoder: Encoder, cohort: Cohort, batch_size: int) -> tuple[np.ndar
     rows = [row for study in cohort.members for row in study.rows]
     views = probe_views(cohort.source)
     # A cine of another view counts towards no view, but towards z and the mean over all.
-    slots = [views.index(v) if v in views else len(views) for s in cohort.members for v in s.views]
+    listed = [view for study in cohort.members for view in study.views]
+    slots = np.array([views.index(v) if v in views else len(views) for v in listed])
     n, z, by_view = len(cohort.members), np.zeros(0), np.zeros(0)
     bar = progress(
         total=len(rows), unit="cines", description=f"embed {encoder.name} {cohort.label}"
@@ -212,11 +213,11 @@ def _compute(encoder: Encoder, cohort: Cohort, batch_size: int) -> tuple[np.ndar
             z = np.zeros((n, vectors[0].shape[1]))
             by_view = np.zeros((n, len(views) + 1, vectors[1].shape[1]))
         np.add.at(z, owner, vectors[0])
-        np.add.at(by_view, (owner, slots[start : start + batch_size]), vectors[1])
+        np.add.at(by_view, (owner, slots[start : start + len(chosen)]), vectors[1])
         bar.update(len(chosen))
     bar.close()
     z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
-    pooled = _mean_by_view(by_view, owners, np.array(slots))
+    pooled = _mean_by_view(by_view, owners, slots)
     return z.astype(np.float32), pooled.astype(np.float32)
 
 

@@ -52,7 +52,7 @@ class Encoder:
     logit_scale: float = 1.0
 
     def encode(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both vectors of clips `[b, t, h, w]` in one pass: z `[b, d]` and pooled `[b, 2 * width]`."""
+        """Both vectors of clips `[b, t, h, w]`: z `[b, d]` and pooled `[b, 2 * width]`."""
         z, pooled = self.cine(clips)
         return np.asarray(z), np.asarray(pooled)
 
