@@ -20,9 +20,12 @@ from cmrjax.core.writer import write_bytes_atomic, write_json_atomic
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import FOLDS
 from cmrjax.evals import linear_probe
-from cmrjax.evals.embeddings import read_cohort
-from cmrjax.evals.predictions import to_csv
+from cmrjax.evals.embeddings import Cohort, embed, read_cohort
+from cmrjax.evals.encoder import random_encoder
+from cmrjax.evals.linear_probe import ProbeData
+from cmrjax.evals.predictions import Predictions, to_csv
 from cmrjax.reporting import transfer
+from cmrjax.reporting.transfer_page import write_table
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXPERIMENTS = ("acdc_transfer",)
@@ -110,12 +113,12 @@ def acdc_transfer(
             continue
         print(f"$ {command}", file=sys.stderr)
         importlib.import_module(f"cmrjax.{command.verb}").main(list(command.words))
-    for i in range(folds):
-        _probe_volumes(workdir, i)
+    _probe_volumes(workdir, folds=folds)
+    _probe_untrained(workdir, folds=folds, seed=seed)
     shown = commands(
         Path("ACDC_DIR"), Path("WORKDIR"), Path("configs"), folds=1, seed=seed, scale=scale
     )
-    table = transfer.write_table(workdir, folds=folds, seed=seed, commands=[str(c) for c in shown])
+    table = write_table(workdir, folds=folds, seed=seed, commands=[str(c) for c in shown])
     print(table.read_text())
     print(table)
 
@@ -190,21 +193,50 @@ def commands(
     return out
 
 
-def _probe_volumes(workdir: Path, fold: int) -> None:
+def _probe_volumes(workdir: Path, *, folds: int) -> None:
     """The group from what the experts' masks measure: what no encoder is expected to pass."""
     source = RecordSource(workdir / "acdc")
-    cohorts = [read_cohort(source, split=s, fold=(fold, FOLDS)) for s in linear_probe.SPLITS]
     tasks = {t: s for t, s in source.info["label_tasks"].items() if s["kind"] != "regression"}
-    labels = {t: np.concatenate([c.labels[t] for c in cohorts]) for t in (*tasks, *VOLUMES)}
-    data = linear_probe.ProbeData(
-        features=np.stack([labels[name] for name in VOLUMES], axis=1),
+    for i in range(folds):
+        cohorts = _cohorts(source, i)
+        measured = [np.stack([c.labels[name] for name in VOLUMES], axis=1) for c in cohorts]
+        found = linear_probe.probe(
+            _probe_data(cohorts, measured), tasks, encoder="volumes", evaluator="linear_probe"
+        )
+        write_bytes_atomic(transfer.volumes_file(workdir, i), to_csv(found))
+
+
+def _probe_untrained(workdir: Path, *, folds: int, seed: int) -> None:
+    """The network before its first step, drawn several times: a single draw is luck."""
+    files = [transfer.untrained_file(workdir, i) for i in range(folds)]
+    if all(file.is_file() for file in files):
+        return
+    source = RecordSource(workdir / "acdc")
+    cohorts = [_cohorts(source, i) for i in range(folds)]
+    found: list[list[Predictions]] = [[] for _ in files]
+    for k in range(transfer.DRAWS):
+        encoder = random_encoder(workdir / "pretrain", seed=seed + k, name=f"untrained{k}")
+        for fold, mine in zip(found, cohorts, strict=True):
+            data = _probe_data(mine, [embed(encoder, c).pooled for c in mine])
+            fold += linear_probe.probe(
+                data, source.info["label_tasks"], encoder=encoder.name, evaluator="linear_probe"
+            )
+    for file, fold in zip(files, found, strict=True):
+        write_bytes_atomic(file, to_csv(fold))
+
+
+def _cohorts(source: RecordSource, fold: int) -> list[Cohort]:
+    return [read_cohort(source, split=s, fold=(fold, FOLDS)) for s in linear_probe.SPLITS]
+
+
+def _probe_data(cohorts: Sequence[Cohort], features: Sequence[np.ndarray]) -> ProbeData:
+    return ProbeData(
+        features=np.concatenate(features),
         split=np.repeat(linear_probe.SPLITS, [len(c.members) for c in cohorts]),
-        labels={t: labels[t] for t in tasks},
+        labels={t: np.concatenate([c.labels[t] for c in cohorts]) for t in cohorts[0].labels},
         patient_id=np.concatenate([c.patient_id for c in cohorts]),
         study_id=np.concatenate([c.study_id for c in cohorts]),
     )
-    found = linear_probe.probe(data, tasks, encoder="volumes", evaluator="linear_probe")
-    write_bytes_atomic(transfer.volumes_file(workdir, fold), to_csv(found))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_every_arm_is_measured_on_the_same_patients(finished):
         if (r["evaluator"], r["task"], r["metric"]) == ("linear_probe", "macro", "auroc")
     }
     arms = {"transfer", "phantom", "scratch", "random", "pixels_pca", "volumes", "trivial"}
-    assert set(macro) == arms
+    assert set(macro) == arms | {f"untrained{k}" for k in range(transfer.DRAWS)}
     assert {r["n"] for r in macro.values()} == {"3"}
     assert float(macro["trivial"]["value"]) == 0.5
     differences = {(r["encoder"], r["task"]) for r in rows if r["metric"] == "mae_difference"}
@@ -100,6 +100,8 @@ def write_fold(workdir, fold: int, *, error: float) -> None:
                 found += parts(encoder, name, error)
             path = run / "evals" / f"{name}_fold{fold}of5" / "2" / "predictions.csv"
             write_bytes_atomic(path, to_csv(found))
+    draws = [p for k in range(2) for p in parts(f"untrained{k}", "linear_probe", error * k)]
+    write_bytes_atomic(transfer.untrained_file(workdir, fold), to_csv(draws))
     volumes = [*parts("volumes", "linear_probe", 0.0)][:1]
     write_bytes_atomic(transfer.volumes_file(workdir, fold), to_csv(volumes))
 
@@ -113,9 +115,13 @@ def test_folds_are_pooled_by_patient(tmp_path):
         if r.evaluator == "linear_probe"
     }
     assert rows["scratch", "lvef", "mae"].value == 7.5
-    assert rows["transfer-random", "lvef", "mae_difference"].value == -7.5
+    # Of the two untrained draws one is right, the other off: their mean is half of the error.
+    assert rows["random", "lvef", "mae"].value == 3.75
+    assert rows["random", "macro", "auroc"].value == 0.5
+    assert rows["transfer-random", "lvef", "mae_difference"].value == -3.75
     assert rows["transfer-random", "lvef", "mae_difference"].n == 8
-    assert rows["transfer-random", "macro", "auroc_difference"].value == 1
+    assert rows["transfer-random", "macro", "auroc_difference"].value == 0.5
+    assert rows["transfer-scratch", "macro", "auroc_difference"].value == 1
     assert rows["phantom", "macro", "auroc"].n_positive == 4
     assert rows["volumes", "macro", "auroc"].value == 1
 

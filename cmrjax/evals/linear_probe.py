@@ -91,6 +91,27 @@ def _logits(x: jax.Array, theta: jax.Array) -> jax.Array:
     return product + theta[..., -1]
 
 
+def _principal_axes(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Variances `[d]` and axes `[d, d]` of features `[n, d]` under case weights `[n]`.
+
+    In these axes, each scaled by the curvature that a log-loss has at zero, every direction is
+    about equally steep: L-BFGS then takes tens of steps where correlated features cost hundreds.
+    """
+    covariance = jnp.matmul((x * weight[:, None]).T, x, precision="highest")
+    variance, axes = jnp.linalg.eigh(covariance)
+    return jnp.maximum(variance, 0.0), axes
+
+
+def _scale(variance: jax.Array, penalty: jax.Array) -> jax.Array:
+    """What one unit of each axis, and of the intercept, stands for: `[d + 1]`."""
+    return jnp.append(jax.lax.rsqrt(0.25 * variance + penalty), 2.0)
+
+
+def _rotated_back(theta: jax.Array, axes: jax.Array) -> jax.Array:
+    slopes = jnp.matmul(theta[..., :-1], axes.T, precision="highest")
+    return jnp.concatenate([slopes, theta[..., -1:]], axis=-1)
+
+
 @jax.jit
 def fit_logistic(x: jax.Array, y: jax.Array, weight: jax.Array, l2: jax.Array) -> jax.Array:
     """Logistic regressions of every task under every penalty at once.
@@ -104,18 +125,23 @@ def fit_logistic(x: jax.Array, y: jax.Array, weight: jax.Array, l2: jax.Array) -
     Returns:
         `[k, g, d + 1]`, the intercept last.
     """
+    variance, axes = _principal_axes(x, weight.mean(axis=0))
+    rotated = jnp.matmul(x, axes, precision="highest")
 
     def one(y_task, weight_task, penalty):
-        def loss(theta):
-            z = _logits(x, theta)
-            value = jnp.sum(weight_task * (jax.nn.softplus(z) - y_task * z))
-            # Scaled to a curvature near 1, so that the first steps fit every penalty.
-            return (value + _penalty(theta, penalty)) / (0.25 + penalty)
+        scale = _scale(variance, penalty)
 
-        return _minimise(loss, jnp.zeros(x.shape[1] + 1, x.dtype))
+        def loss(scaled):
+            theta = scaled * scale
+            z = _logits(rotated, theta)
+            value = jnp.sum(weight_task * (jax.nn.softplus(z) - y_task * z))
+            return value + _penalty(theta, penalty)
+
+        return scale * _minimise(loss, jnp.zeros(x.shape[1] + 1, x.dtype))
 
     over_l2 = jax.vmap(one, in_axes=(None, None, 0))
-    return jax.vmap(over_l2, in_axes=(0, 0, None))(y, weight, l2)
+    theta = jax.vmap(over_l2, in_axes=(0, 0, None))(y, weight, l2)
+    return _rotated_back(theta, axes)
 
 
 @jax.jit
@@ -131,16 +157,21 @@ def fit_softmax(x: jax.Array, y: jax.Array, weight: jax.Array, l2: jax.Array) ->
     Returns:
         `[g, k, d + 1]`.
     """
+    variance, axes = _principal_axes(x, weight)
+    rotated = jnp.matmul(x, axes, precision="highest")
 
     def one(penalty):
-        def loss(theta):
-            log_p = jax.nn.log_softmax(_logits(x, theta), axis=-1)
+        scale = _scale(variance, penalty)
+
+        def loss(scaled):
+            theta = scaled * scale
+            log_p = jax.nn.log_softmax(_logits(rotated, theta), axis=-1)
             value = -jnp.sum(weight * jnp.sum(y * log_p, axis=-1))
-            return (value + _penalty(theta, penalty)) / (0.25 + penalty)
+            return value + _penalty(theta, penalty)
 
-        return _minimise(loss, jnp.zeros((y.shape[1], x.shape[1] + 1), x.dtype))
+        return scale * _minimise(loss, jnp.zeros((y.shape[1], x.shape[1] + 1), x.dtype))
 
-    return jax.vmap(one)(l2)
+    return _rotated_back(jax.vmap(one)(l2), axes)
 
 
 def fit_ridge(x: np.ndarray, y: np.ndarray, l2: Sequence[float]) -> np.ndarray:

@@ -1,73 +1,19 @@
-"""The table of the transfer experiment: folds pooled, every statistic by patient."""
+"""The statistics of the transfer experiment: folds pooled, every number by patient."""
 
-import csv
-import io
-import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields, replace
-from importlib import metadata
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from cmrjax.core.errors import UserError
-from cmrjax.core.writer import write_bytes_atomic
 from cmrjax.data.splits import FOLDS
-from cmrjax.evals import metrics
+from cmrjax.evals import metrics, stats
 from cmrjax.evals.base import Row
 from cmrjax.evals.predictions import Predictions, pool_predictions
 
 SUFFIX = "acdc"  # of the phantom run's results on ACDC
-# What the table calls each arm, in its order.
-ARMS = {
-    "transfer": "phantom, then ACDC",
-    "phantom": "phantom alone",
-    "scratch": "ACDC from scratch",
-    "random": "untrained",
-    "pixels_pca": "pixels + PCA",
-    "volumes": "volumes from the masks",
-    "trivial": "trivial",
-}
-GROUPS = ("nor", "dcm", "hcm", "minf", "rv")
-PROBE_COLUMNS = (
-    ("macro", "auroc", "group macro AUROC"),
-    ("group", "accuracy", "5-group accuracy"),
-    ("group", "balanced_accuracy", "balanced accuracy"),
-    ("lvef", "mae", "LVEF MAE, points"),
-    ("lvef", "r", "LVEF r"),
-    ("rvef", "mae", "RVEF MAE, points"),
-    ("lvedv_ml", "mae", "LVEDV MAE, ml"),
-)
-EACH_COLUMNS = (*((g, "auroc", g.upper()) for g in GROUPS), ("group", "auroc", "multinomial"))
-ZERO_SHOT_COLUMNS = (
-    ("macro", "auroc", "group macro AUROC"),
-    *((g, "auroc", g.upper()) for g in GROUPS),
-)
-DIFFERENCE_COLUMNS = (
-    ("macro", "auroc_difference", "group macro AUROC"),
-    ("lvef", "mae_difference", "LVEF MAE"),
-    ("rvef", "mae_difference", "RVEF MAE"),
-    ("lvedv_ml", "mae_difference", "LVEDV MAE"),
-)
-PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "nibabel", "pydicom")
-NOTES = """\
-- The text that `ACDC from scratch` and `phantom, then ACDC` learn from is made from the labels
-  (`text_source: from_labels`): group and the masks' volumes, in a few wordings. Their zero-shot
-  rows show that the way works, not what reading real reports gives. The phantom's reports are
-  text about simulated hearts; `phantom alone` has seen nothing of ACDC.
-- ACDC here is {n} of its patients (16 of each group where n = 80), end-diastole and end-systole
-  alone: clips of two frames, all short-axis slices, the mean over slices a patient's features.
-  Regional akinesia shows worse than in a whole cycle.
-- {folds} patient-level folds: a fold's probe is fitted on its training patients, its penalty is
-  chosen on the validation patients, and it is fitted once more on both; pretraining on ACDC sees
-  the training patients alone.
-- Test predictions of all folds are pooled and resampled by patient; AUROC compares patients of
-  one fold. The intervals cover the draw of patients, not of training seeds or of the deal of
-  folds.
-- Group macro AUROC is the mean over the five groups of one-against-the-rest probes; `multinomial`
-  is the same mean from one five-group probe.
-- `volumes from the masks` is probed on LVEDV, LVESV, LVEF, RVEDV, RVESV, RVEF and LV mass of the
-  experts' masks: a reference for the groups, which were defined by such measures.
-- `untrained` is one draw of the same network, with the seed of the others.
-"""
+DRAWS = 5  # of the untrained network: what its probe reads differs much from draw to draw
 
 
 def run_folder(workdir: Path, arm: str, fold: int) -> Path:
@@ -80,28 +26,9 @@ def volumes_file(workdir: Path, fold: int) -> Path:
     return workdir / f"fold{fold}" / "volumes.csv"
 
 
-def write_table(workdir: Path, *, folds: int, seed: int, commands: Sequence[str]) -> Path:
-    """Pools the folds and writes `acdc_transfer.csv` (every row) and `acdc_transfer.md`.
-
-    Args:
-        workdir: of the experiment.
-        folds: how many were run.
-        seed: of the experiment.
-        commands: what was run, shown for the first fold.
-
-    Returns:
-        The Markdown file.
-
-    Raises:
-        UserError: a result is missing.
-    """
-    rows = pooled_rows(workdir, folds)
-    path = workdir / "acdc_transfer.md"
-    write_bytes_atomic(path.with_suffix(".csv"), rows_csv(rows))
-    write_bytes_atomic(
-        path, markdown(rows, folds=folds, seed=seed, commands=commands).encode("utf-8")
-    )
-    return path
+def untrained_file(workdir: Path, fold: int) -> Path:
+    """The predictions from every draw of the untrained network."""
+    return workdir / f"fold{fold}" / "untrained.csv"
 
 
 def pooled_rows(workdir: Path, folds: int) -> list[Row]:
@@ -120,15 +47,119 @@ def pooled_rows(workdir: Path, folds: int) -> list[Row]:
             [_predictions(workdir / "pretrain", f"{evaluator}_{SUFFIX}", i) for i in numbers]
         )
         parts = [p for arm in own for p in _named(own[arm], "checkpoint", arm, evaluator)]
-        # One video tower, seed and split: the baselines are the same beside either arm.
-        for name in ("random", "pixels_pca", "trivial"):
+        # One seed and split: the baselines are the same beside either arm.
+        for name in ("pixels_pca", "trivial"):
             parts += _named(own["scratch"], name, name, evaluator)
+        by_arm = {arm: [p for p in parts if p.encoder == arm] for arm in (*own, "pixels_pca")}
         if evaluator == "linear_probe":
             parts += pool_predictions([volumes_file(workdir, i) for i in numbers])
+            found = pool_predictions([untrained_file(workdir, i) for i in numbers])
+            names = dict.fromkeys(p.encoder for p in found)
+            draws = [[p for p in found if p.encoder == name] for name in names]
+            rows += _mean_rows(draws, how)
+            for arm in by_arm.values():
+                rows += _difference_rows(arm, draws, how)
+            parts += found
+        else:
+            parts += _named(own["scratch"], "random", "random", evaluator)
         rows += metrics.all_rows(parts, how)
-        by_arm = {arm: [p for p in parts if p.encoder == arm] for arm in own}
         rows += metrics.difference_rows(by_arm["transfer"], by_arm["scratch"], how)
     return rows
+
+
+def _mean_rows(draws: Sequence[Sequence[Predictions]], how: metrics.Resampling) -> list[Row]:
+    """Every metric of the untrained network, as the mean over its draws."""
+    first = draws[0]
+    every: list[tuple[str, str, tuple[str, ...]]] = [
+        (p.task, metric, (p.task,))
+        for p in first
+        for metric in (("auroc",) if ":" in p.task else metrics.METRICS[p.kind])
+    ]
+    every.append(("macro", "auroc", _macro(first)))
+    every.append(("group", "auroc", tuple(p.task for p in first if ":" in p.task)))
+    return [
+        _row(first, "random", task, metric, _mean(draws, tasks, metric), how, tasks)
+        for task, metric, tasks in every
+        if tasks
+    ]
+
+
+def _difference_rows(
+    arm: Sequence[Predictions], draws: Sequence[Sequence[Predictions]], how: metrics.Resampling
+) -> list[Row]:
+    """An arm minus the mean over the untrained draws, patients resampled once for both."""
+    if not arm:
+        return []
+    every = [("macro", "auroc", _macro(arm))]
+    every += [(p.task, "mae", (p.task,)) for p in arm if p.kind == "regression"]
+    name = f"{arm[0].encoder}-random"
+    return [
+        _row(
+            arm,
+            name,
+            task,
+            f"{metric}_difference",
+            stats.difference(_mean([arm], tasks, metric), _mean(draws, tasks, metric)),
+            how,
+            tasks,
+        )
+        for task, metric, tasks in every
+        if tasks
+    ]
+
+
+def _macro(parts: Sequence[Predictions]) -> tuple[str, ...]:
+    return tuple(p.task for p in metrics.macro_tasks(parts))
+
+
+def _mean(
+    draws: Sequence[Sequence[Predictions]], tasks: Sequence[str], metric: str
+) -> stats.Statistic:
+    """The mean of a metric over draws and tasks, as a function of the patients' weights."""
+    patients = _patients(draws[0])
+    return stats.mean_of(
+        [
+            stats.by_patient(
+                metrics.METRICS[p.kind][metric](p), np.searchsorted(patients, p.patient_id)
+            )
+            for parts in draws
+            for p in parts
+            if p.task in tasks
+        ]
+    )
+
+
+def _patients(parts: Sequence[Predictions]) -> np.ndarray:
+    return np.unique(np.concatenate([p.patient_id for p in parts]))
+
+
+def _row(
+    parts: Sequence[Predictions],
+    encoder: str,
+    task: str,
+    metric: str,
+    statistic: stats.Statistic,
+    how: metrics.Resampling,
+    tasks: Sequence[str],
+) -> Row:
+    chosen = [p for p in parts if p.task in tasks]
+    binary = all(p.kind in ("binary", "probability") for p in chosen)
+    return Row.of(
+        evaluator=parts[0].evaluator,
+        encoder=encoder,
+        task=task,
+        metric=metric,
+        interval=stats.bootstrap(
+            statistic,
+            n_patients=len(_patients(parts)),
+            n_bootstrap=how.n_bootstrap,
+            seed=how.seed,
+        ),
+        n=len(chosen[0].target),
+        n_positive=sum(int(np.sum(p.target == 1)) for p in chosen) if binary else None,
+        split=how.split,
+        step=how.step,
+    )
 
 
 def _predictions(run: Path, evaluator: str, fold: int) -> Path:
@@ -143,80 +174,3 @@ def _named(
     parts: Iterable[Predictions], encoder: str, arm: str, evaluator: str
 ) -> list[Predictions]:
     return [replace(p, encoder=arm, evaluator=evaluator) for p in parts if p.encoder == encoder]
-
-
-def rows_csv(rows: Sequence[Row]) -> bytes:
-    """Every row as CSV, empty where a value is not defined."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([f.name for f in fields(Row)])
-    for row in rows:
-        writer.writerow(
-            [f"{v:.6g}" if isinstance(v, float) else "" if v is None else v for v in astuple(row)]
-        )
-    return text.getvalue().encode()
-
-
-def markdown(rows: Sequence[Row], *, folds: int, seed: int, commands: Sequence[str]) -> str:
-    """The page: tables, notes, commands, versions."""
-    n = max(row.n for row in rows)
-    each = {row.task: row.n_positive for row in rows if row.task in GROUPS and row.n_positive}
-    positives = ", ".join(f"{g.upper()} {each.get(g, 0)}" for g in GROUPS)
-    against = [f"{arm}-random" for arm in ("transfer", "phantom", "scratch", "pixels_pca")]
-    probe = [row for row in rows if row.evaluator == "linear_probe"]
-    zero_shot = [row for row in rows if row.evaluator == "zero_shot"]
-    trained = ("transfer", "phantom", "scratch", "random", "trivial")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("cmrjax", *PACKAGES))
-    parts = [
-        "# Does pretraining help on real hearts? ACDC, end-diastole and end-systole",
-        f"{n} patients ({positives}), {folds} of {FOLDS} patient-level folds pooled; 95 % intervals"
-        " by patient.",
-        "**The text of ACDC is made from its labels.** See the notes below the tables.",
-        "## Linear probe of frozen features",
-        _table(probe, ARMS, PROBE_COLUMNS),
-        "One group against the rest, AUROC:",
-        _table(probe, ARMS, EACH_COLUMNS),
-        "## Paired differences of the probes",
-        "Patients are resampled once for both sides. Better is above 0 for AUROC, below 0 for MAE.",
-        _table(probe, [*against, "transfer-scratch"], DIFFERENCE_COLUMNS),
-        "## Zero-shot, AUROC",
-        "Prompts `acdc`; nothing is fitted on labels, but the text of two arms holds them.",
-        _table(zero_shot, trained, ZERO_SHOT_COLUMNS),
-        "## Notes",
-        NOTES.format(n=n, folds=folds).strip(),
-        "## Commands",
-        f"`cmrjax reproduce acdc_transfer --input ACDC_DIR --workdir WORKDIR --folds {folds} --seed"
-        f" {seed}` runs these, the last eight for each fold:",
-        "\n".join(["```", *commands, "```"]),
-        f"Python {platform.python_version()}, {versions}.",
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _table(
-    rows: Sequence[Row], encoders: Iterable[str], columns: Sequence[tuple[str, str, str]]
-) -> str:
-    """A Markdown table, an encoder a line; encoders without any value are left out."""
-    found = {(row.encoder, row.task, row.metric): row for row in rows}
-    lines = ["| | " + " | ".join(title for *_, title in columns) + " |"]
-    lines.append("|---|" + "---|" * len(columns))
-    for encoder in encoders:
-        cells = [_cell(found.get((encoder, task, metric))) for task, metric, _ in columns]
-        if set(cells) != {"-"}:
-            lines.append(f"| {_title(encoder)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _title(encoder: str) -> str:
-    return " minus ".join(ARMS[name] for name in encoder.split("-"))
-
-
-def _cell(row: Row | None) -> str:
-    if row is None or row.value is None:
-        return "-"
-    digits = 2 if abs(row.value) < 1 or row.metric in ("auroc", "r") else 1
-    if row.metric.startswith(("auroc", "accuracy", "balanced")):
-        digits = 3
-    if row.ci_low is None:
-        return f"{row.value:.{digits}f}"
-    return f"{row.value:.{digits}f} ({row.ci_low:.{digits}f} to {row.ci_high:.{digits}f})"
