@@ -114,13 +114,13 @@ def _rotated_back(theta: jax.Array, axes: jax.Array) -> jax.Array:
 
 @jax.jit
 def fit_logistic(x: jax.Array, y: jax.Array, weight: jax.Array, l2: jax.Array) -> jax.Array:
-    """Logistic regressions of every task under every penalty at once.
+    """Logistic regressions of every task, each under every one of its penalties, at once.
 
     Args:
         x: `[n, d]`.
         y: `[k, n]` of 0 and 1.
         weight: `[k, n]`; each task's sum to 1 over the cases to fit, 0 elsewhere.
-        l2: `[g]`; the loss is mean log-loss + l2/2 |theta|^2, the intercept left free.
+        l2: `[k, g]`; the loss is mean log-loss + l2/2 |theta|^2, the intercept left free.
 
     Returns:
         `[k, g, d + 1]`, the intercept last.
@@ -140,7 +140,7 @@ def fit_logistic(x: jax.Array, y: jax.Array, weight: jax.Array, l2: jax.Array) -
         return scale * _minimise(loss, jnp.zeros(x.shape[1] + 1, x.dtype))
 
     over_l2 = jax.vmap(one, in_axes=(None, None, 0))
-    theta = jax.vmap(over_l2, in_axes=(0, 0, None))(y, weight, l2)
+    theta = jax.vmap(over_l2)(y, weight, l2)
     return _rotated_back(theta, axes)
 
 
@@ -217,20 +217,20 @@ def probe_binary(data: ProbeData, tasks: Sequence[str]) -> dict[str, np.ndarray]
     x = standardise(data.features, data.split == "train").astype(np.float32)
     y = np.stack([data.labels[t] for t in tasks]).astype(np.float32)
     known, y = np.isfinite(y), np.nan_to_num(y)
-    l2 = np.array(LOGISTIC_L2, np.float32)
+    grid = np.array(LOGISTIC_L2, np.float32)
 
-    def fit(rows: np.ndarray) -> np.ndarray:
+    def fit(rows: np.ndarray, l2: np.ndarray) -> np.ndarray:
         weight = np.stack([_weights(rows, k) for k in known])
         theta = np.asarray(fit_logistic(x, y, weight, l2), np.float64)
         return np.einsum("nd,kgd->kgn", np.c_[x, np.ones(len(x))], theta)
 
-    tried, final = fit(data.split == "train"), fit(data.split != "test")
-    out = {}
-    for k, task in enumerate(tasks):
-        val = (data.split == "val") & known[k]
-        best = _choose(_nll(y[k, val], tried[k][:, val])) if val.any() else len(l2) // 2
-        out[task] = 1 / (1 + np.exp(-final[k, best]))
-    return out
+    tried = fit(data.split == "train", np.tile(grid, (len(tasks), 1)))
+    best = np.full(len(tasks), len(grid) // 2)
+    for k in range(len(tasks)):
+        if (val := (data.split == "val") & known[k]).any():
+            best[k] = _choose(_nll(y[k, val], tried[k][:, val]))
+    final = fit(data.split != "test", grid[best][:, None])[:, 0]
+    return {task: 1 / (1 + np.exp(-z)) for task, z in zip(tasks, final, strict=True)}
 
 
 def probe_multiclass(data: ProbeData, task: str, classes: int) -> np.ndarray:

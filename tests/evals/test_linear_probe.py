@@ -51,7 +51,7 @@ def test_logistic_equals_scipy(data):
     x = probe.standardise(data.features, data.split == "train").astype(np.float32)
     y, l2 = (data.labels["noise"] == 1).astype(np.float32), np.array([0.01, 1.0], np.float32)
     weight = (np.ones(N) / N).astype(np.float32)
-    ours = np.asarray(probe.fit_logistic(x, y[None], weight[None], l2))[0]
+    ours = np.asarray(probe.fit_logistic(x, y[None], weight[None], l2[None]))[0]
 
     for found, penalty in zip(ours, l2, strict=True):
 
@@ -80,7 +80,7 @@ def test_softmax_with_two_classes_equals_logistic(data):
     weight = (np.ones(N) / N).astype(np.float32)
     two = np.asarray(probe.fit_softmax(x, np.stack([1 - y, y], 1), weight, np.float32([0.2])))[0]
     # The penalty is shared by two opposite vectors, so twice of it equals the logistic one.
-    one = np.asarray(probe.fit_logistic(x, y[None], weight[None], np.float32([0.1])))[0, 0]
+    one = np.asarray(probe.fit_logistic(x, y[None], weight[None], np.float32([[0.1]])))[0, 0]
     np.testing.assert_allclose(two[1] - two[0], one, atol=5e-3)
 
 
