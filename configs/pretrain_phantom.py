@@ -6,18 +6,8 @@ trunk on the labels themselves, which no report-trained model is expected to pas
 
 from ml_collections import ConfigDict
 
-FINDINGS = (
-    "normal",
-    "lv_dilation",
-    "reduced_lvef",
-    "asymmetric_septal_hypertrophy",
-    "concentric_hypertrophy",
-    "regional_akinesia",
-    "rv_dilation",
-    "rv_dysfunction",
-    "la_dilation",
-    "pericardial_effusion",
-)
+from cmrjax.data.phantom.findings import FINDINGS
+
 OBJECTIVES = {
     "contrastive": {"name": "contrastive", "loss": "softmax", "positives": "statement"},
     "supervised": {"name": "supervised", "binary": FINDINGS, "regression": ("lvef",)},
