@@ -44,9 +44,18 @@ class Identity:
 
 
 def uid(*parts: object) -> str:
-    """A valid UID of 43 characters that depends on ``parts`` alone."""
-    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=16).digest()
-    return f"2.25.{10**37 + int.from_bytes(digest, 'big') % (9 * 10**37)}"
+    """A valid UID of 43 characters that depends on ``parts`` alone.
+
+    One whose digits happen to hold `NUMBER_MARK` is passed over: a file's instance number would be
+    written into it.
+    """
+    text = "/".join(map(str, parts)).encode()
+    while True:
+        digest = hashlib.blake2b(text, digest_size=16).digest()
+        number = str(10**37 + int.from_bytes(digest, "big") % (9 * 10**37))
+        if NUMBER_MARK not in number:
+            return f"2.25.{number}"
+        text = digest
 
 
 def sample_identity(seed: int, index: int) -> Identity:

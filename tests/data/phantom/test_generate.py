@@ -7,6 +7,7 @@ import pydicom
 import pytest
 
 from cmrjax.core.errors import UserError
+from cmrjax.data.phantom import dicom_writer
 from cmrjax.data.phantom.dicom_writer import write_study
 from cmrjax.data.phantom.findings import FINDINGS, truth
 from cmrjax.data.phantom.generate import DEMO, FULL, write_phantom
@@ -191,3 +192,12 @@ def test_the_full_profile_is_a_whole_examination():
     assert 20 <= protocol.phases <= 30
     assert protocol.late
     assert np.isfinite(CENTRE).all()
+
+
+def test_no_uid_holds_the_mark_that_a_file_s_number_replaces(monkeypatch):
+    plain = dicom_writer.uid(0, 1, "study")
+    monkeypatch.setattr(dicom_writer, "NUMBER_MARK", plain[10:14])
+    other = dicom_writer.uid(0, 1, "study")
+    assert other != plain
+    assert plain[10:14] not in other
+    assert len(other) == len(plain)
