@@ -51,8 +51,8 @@ NOTES = """\
   rows show that the way works, not what reading real reports gives. The phantom's reports are
   text about simulated hearts; `phantom alone` has seen nothing of ACDC.
 - ACDC here is {n} of its patients (16 of each group where n = 80), end-diastole and end-systole
-  alone: clips of two frames, all short-axis slices, the mean over slices a patient's features.
-  Regional akinesia shows worse than in a whole cycle.
+  alone: clips of two frames, all short-axis slices, a patient's features the mean over slices of
+  the tokens' mean and spread. Regional akinesia shows worse than in a whole cycle.
 - {folds} patient-level folds: a fold's probe is fitted on its training patients, its penalty is
   chosen on the validation patients, and it is fitted once more on both; pretraining on ACDC sees
   the training patients alone.
