@@ -6,7 +6,6 @@ It runs the very jobs that a user would run, one after another, and prints each 
 import argparse
 import hashlib
 import importlib
-import json
 import os
 import shlex
 import shutil
@@ -14,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cmrjax.core.claim import claim
 from cmrjax.core.clock import Stopwatch, progress
 from cmrjax.core.errors import UserError
 from cmrjax.core.writer import write_json_atomic
@@ -51,7 +51,7 @@ def demo(workdir: Path, *, seed: int, patients: int = PATIENTS, steps: int | Non
     """
     if not CONFIGS.is_dir():
         raise UserError("the configs folder is missing", fix="run the demo from a source checkout")
-    _claim(workdir, {"seed": seed, "patients": patients, "steps": steps})
+    claim(workdir, MARK, {"seed": seed, "patients": patients, "steps": steps})
     watch = Stopwatch()
     dataset, ceiling = workdir / "dataset", workdir / "supervised"
     with watch.part("phantom"):
@@ -110,24 +110,6 @@ def evaluate(name: str, workdir: Path, *, ceiling: Path | None = None) -> None:
     if ceiling is not None:
         words.append(f"--config.ceiling_workdir={ceiling}")
     _job("evaluate", words)
-
-
-def _claim(workdir: Path, settings: dict[str, int | None]) -> None:
-    mark = workdir / MARK
-    if mark.is_file():
-        try:
-            before = json.loads(mark.read_text())
-        except ValueError:
-            before = None
-        if before != settings:
-            raise UserError(
-                f"holds a demo with other settings: {before}",
-                where=str(workdir),
-                fix="remove it, or give another --workdir",
-            )
-    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-        raise UserError("not empty and not a demo", where=str(workdir), fix="give another")
-    write_json_atomic(mark, settings)
 
 
 def _write_scans(workdir: Path, *, seed: int, patients: int) -> None:

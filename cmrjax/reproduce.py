@@ -6,7 +6,6 @@ Patient-level cross-validation, everything that is trained on ACDC trained insid
 
 import argparse
 import importlib
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cmrjax.core.claim import claim
 from cmrjax.core.errors import UserError
-from cmrjax.core.writer import write_bytes_atomic, write_json_atomic
+from cmrjax.core.writer import write_bytes_atomic
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import FOLDS
 from cmrjax.evals import linear_probe
@@ -107,7 +107,7 @@ def acdc_transfer(
     if not scans.is_dir():
         raise UserError("no such folder", where=str(scans), fix="give ACDC's training folder")
     settings = {"experiment": "acdc_transfer", "seed": seed, "patients": scale.patients}
-    _claim(workdir, settings)
+    claim(workdir, MARK, settings)
     for command in commands(scans, workdir, CONFIGS, folds=folds, seed=seed, scale=scale):
         if command.product is not None and command.product.exists():
             continue
@@ -121,25 +121,6 @@ def acdc_transfer(
     table = write_table(workdir, folds=folds, seed=seed, commands=[str(c) for c in shown])
     print(table.read_text())
     print(table)
-
-
-def _claim(workdir: Path, settings: dict[str, object]) -> None:
-    mark = workdir / MARK
-    if mark.is_file():
-        try:
-            before = json.loads(mark.read_text())
-        except ValueError:
-            before = None
-        if before != settings:
-            raise UserError(
-                f"holds an experiment with other settings: {before}",
-                where=str(workdir),
-                fix="remove it, or give another --workdir",
-            )
-        return
-    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-        raise UserError("not empty and not an experiment", where=str(workdir), fix="give another")
-    write_json_atomic(mark, settings)
 
 
 def commands(

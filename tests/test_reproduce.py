@@ -157,7 +157,7 @@ def test_wrong_settings_are_refused(finished, hearts, tmp_path):
         reproduce.main(["acdc_transfer", "--input", str(tmp_path / "no"), "--workdir", "x"])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    with pytest.raises(UserError, match="not an experiment"):
+    with pytest.raises(UserError, match=r"without reproduce\.json"):
         reproduce.acdc_transfer(hearts, tmp_path / "other", folds=1, seed=0)
     with pytest.raises(UserError, match="--folds 6"):
         reproduce.acdc_transfer(hearts, tmp_path / "new", folds=6, seed=0)
