@@ -32,6 +32,8 @@ RULES: Mapping[str, str | None] = {
     "position": None,
     "vocab": None,
     "classes": None,
+    # Of a decoder's convolutions: too few to split.
+    "channel": None,
     "layers": None,
 }
 
