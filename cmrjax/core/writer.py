@@ -3,11 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from cmrjax.core.errors import UserError
 
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
@@ -37,6 +39,28 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `target` if the block ends well and is removed if it fails.
+
+    Raises:
+        UserError: there is something at `target` already, or no folder can be made there.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError("exists already", where=str(target), fix="give another --output")
+    whole = target.resolve()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"cannot be made: {error.strerror}", where=str(target)) from None
+    try:
+        yield temporary
+        temporary.rename(whole)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 class MetricWriter:
     """Appends metrics to `metrics.jsonl` and to TensorBoard event files.
 
@@ -46,6 +70,8 @@ class MetricWriter:
     """
 
     def __init__(self, workdir: Path, *, resume_step: int):
+        from tensorboardX import SummaryWriter  # only what trains needs it
+
         workdir.mkdir(parents=True, exist_ok=True)
         self._path = workdir / "metrics.jsonl"
         kept = [row for row in read_metrics(workdir) if row["step"] <= resume_step]

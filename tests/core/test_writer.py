@@ -5,7 +5,14 @@ import os
 
 import pytest
 
-from cmrjax.core.writer import MetricWriter, read_metrics, write_bytes_atomic, write_json_atomic
+from cmrjax.core.errors import UserError
+from cmrjax.core.writer import (
+    MetricWriter,
+    new_folder,
+    read_metrics,
+    write_bytes_atomic,
+    write_json_atomic,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -78,3 +85,27 @@ def test_no_metrics_are_no_rows(tmp_path):
     writer.close()
     assert read_metrics(tmp_path / "new") == []
     assert list((tmp_path / "new" / "tensorboard").iterdir())
+
+
+def test_a_folder_is_whole_or_absent(tmp_path):
+    with new_folder(tmp_path / "made" / "here") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "made" / "here").exists()
+    assert (tmp_path / "made" / "here" / "a").read_text() == "1"
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "failed") as folder:
+        (folder / "a").write_text("1")
+        1 / 0  # noqa: B018
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]
+    assert [p.name for p in (tmp_path / "made").iterdir()] == ["here"]
+
+
+def test_a_folder_replaces_nothing_but_an_empty_one(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with new_folder(tmp_path / "empty") as folder:
+        (folder / "a").write_text("1")
+    for taken in (tmp_path / "empty", tmp_path / "empty" / "a"):
+        with pytest.raises(UserError, match="exists already"), new_folder(taken):
+            pass
+    with pytest.raises(UserError, match="cannot be made"), new_folder(tmp_path / "empty/a/b"):
+        pass
+    assert [p.name for p in (tmp_path / "empty").iterdir()] == ["a"]
