@@ -114,26 +114,47 @@ def load_contract(directory: Path) -> DatasetContract:
     return _from_json(DatasetContract, data, str(path))
 
 
-def save_checkpoint_contract(workdir: Path, dataset: DatasetContract, input: InputContract) -> None:
-    """Writes `contract.json` of a workdir: the dataset's contract and the model's own input."""
-    both = {"dataset": asdict(dataset), "input": asdict(input)}
-    (Path(workdir) / CONTRACT_FILE).write_text(json.dumps(both, indent=2, sort_keys=True) + "\n")
+def save_checkpoint_contract(
+    workdir: Path, dataset: DatasetContract | None, input: InputContract
+) -> None:
+    """Writes `contract.json` of a workdir or model folder.
+
+    Args:
+        workdir: where to.
+        dataset: the contract of the training data; None for an imported model, of which no dataset
+            of ours is known.
+        input: the model's own input.
+    """
+    parts = {"input": asdict(input)} | ({"dataset": asdict(dataset)} if dataset else {})
+    (Path(workdir) / CONTRACT_FILE).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
 
 
 def load_checkpoint_contract(workdir: Path) -> tuple[DatasetContract, InputContract]:
-    """Reads the contract of a workdir.
+    """Reads the contract of a workdir, or of a model folder that was exported from one.
 
     Raises:
         UserError: the directory holds no checkpoint contract.
     """
-    path = Path(workdir) / CONTRACT_FILE
+    dataset, input = load_model_contract(workdir)
+    if dataset is None:
+        raise UserError("the model was imported: its contract names no dataset", where=str(workdir))
+    return dataset, input
+
+
+def load_model_contract(directory: Path) -> tuple[DatasetContract | None, InputContract]:
+    """Reads the contract of a workdir or model folder; an imported model has no dataset part.
+
+    Raises:
+        UserError: the directory holds no checkpoint contract.
+    """
+    path = Path(directory) / CONTRACT_FILE
     data = _read(path, "is not a workdir (no contract.json)", "give the folder `train` wrote")
-    if not isinstance(data, dict) or set(data) != {"dataset", "input"}:
+    if not isinstance(data, dict) or set(data) not in ({"dataset", "input"}, {"input"}):
         raise UserError("is not a checkpoint's contract", where=str(path))
-    return (
-        _from_json(DatasetContract, data["dataset"], f"{path}: dataset"),
-        _from_json(InputContract, data["input"], f"{path}: input"),
-    )
+    dataset = None
+    if "dataset" in data:
+        dataset = _from_json(DatasetContract, data["dataset"], f"{path}: dataset")
+    return dataset, _from_json(InputContract, data["input"], f"{path}: input")
 
 
 def differences(dataset: DatasetContract, checkpoint: DatasetContract) -> list[str]:

@@ -92,9 +92,13 @@ def test_a_folder_is_whole_or_absent(tmp_path):
         (folder / "a").write_text("1")
         assert not (tmp_path / "made" / "here").exists()
     assert (tmp_path / "made" / "here" / "a").read_text() == "1"
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "failed") as folder:
-        (folder / "a").write_text("1")
-        1 / 0  # noqa: B018
+
+    def fail():
+        with new_folder(tmp_path / "failed") as folder:
+            (folder / "a").write_text("1")
+            raise ZeroDivisionError
+
+    pytest.raises(ZeroDivisionError, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["made"]
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["here"]
 

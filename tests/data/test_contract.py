@@ -8,6 +8,7 @@ from cmrjax.data.contract import (
     differences,
     load_checkpoint_contract,
     load_contract,
+    load_model_contract,
     require_same,
     save_checkpoint_contract,
     save_contract,
@@ -22,6 +23,15 @@ def test_contracts_come_back_from_their_files(tmp_path):
     assert load_contract(tmp_path) == contract()
     save_checkpoint_contract(tmp_path, contract(), INPUT)
     assert load_checkpoint_contract(tmp_path) == (contract(), INPUT)
+
+
+def test_an_imported_model_has_no_dataset_part(tmp_path):
+    save_checkpoint_contract(tmp_path, None, INPUT)
+    assert load_model_contract(tmp_path) == (None, INPUT)
+    with pytest.raises(UserError, match="the model was imported"):
+        load_checkpoint_contract(tmp_path)
+    save_checkpoint_contract(tmp_path, contract(), INPUT)
+    assert load_model_contract(tmp_path) == (contract(), INPUT)
 
 
 def test_each_differing_field_is_named():
