@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cmrjax.core import checkpoint
-from cmrjax.core.config import load_config, split_overrides, to_dataclass
+from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.distributed import use_compilation_cache
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError
+from cmrjax.core.sections import to_dataclass
 from cmrjax.evals.base import read_rows, rebuild_results
 from cmrjax.evals.jobs import EvalConfig, Job
 from cmrjax.evals.tables import format_rows

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from cmrjax.core.config import to_dataclass
 from cmrjax.core.errors import UserError
+from cmrjax.core.sections import to_dataclass
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
 from cmrjax.data.pipeline import DataConfig, report_sentences, select_studies
 from cmrjax.data.records import RecordSource
 from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTowerConfig
-from cmrjax.models.video_vit import VideoViTConfig
+from cmrjax.models.video import VideoConfig, video_config_from
 from cmrjax.objectives.augment import AugmentConfig
 from cmrjax.objectives.base import Objective
 from cmrjax.objectives.contrastive import Contrastive, ContrastiveConfig
@@ -59,7 +59,8 @@ class RunConfig:
         keep_checkpoints: how many to keep; 0 keeps all.
         mesh: axis name -> size.
         pretrained: see `PretrainedConfig`.
-        model: see `VideoViTConfig` (and `joint`, `init_temperature`, `init_bias`).
+        model: `family` and the keys of its config, see `models.video` (and `joint`,
+            `init_temperature`, `init_bias`).
         objective: `name` and the objective's own keys.
         optim: see `OptimConfig`.
         text: see `TextEncoderConfig`, with `vocabulary_size` and `vocabulary`.
@@ -144,10 +145,10 @@ def load_run_config(workdir: Path) -> RunConfig:
 _JOINT_KEYS = ("joint", "init_temperature", "init_bias")
 
 
-def video_config(run: RunConfig, *, clip: tuple[int, int, int]) -> VideoViTConfig:
+def video_config(run: RunConfig, *, clip: tuple[int, int, int]) -> VideoConfig:
     """The video tower's config for a clip of this shape."""
     section = {k: v for k, v in run.model.items() if k not in _JOINT_KEYS}
-    return to_dataclass(VideoViTConfig, section | {"clip": clip}, where="model")
+    return video_config_from(section | {"clip": clip}, where="model")
 
 
 def input_contract(run: RunConfig, source: RecordSource) -> InputContract:

@@ -48,7 +48,7 @@ def get_config(source: str = "acdc") -> ConfigDict:
                 "variant": "N",
                 # Both frames of a place in one token: motion is inside each.
                 "tubelet": (2, 16, 16),
-                "remat": False,
+                "remat": "none",
                 "unroll": 4,
                 "motion_gain": 4.0,
                 "dtype": "float32",

@@ -51,7 +51,7 @@ def get_config(objective: str = "contrastive") -> ConfigDict:
                 "variant": "N",
                 # All frames of a place in one token: few tokens, and motion inside each.
                 "tubelet": (8, 16, 16),
-                "remat": False,
+                "remat": "none",
                 "unroll": 4,
                 "motion_gain": 4.0,
                 "dtype": "float32",

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cmrjax.core.config import load_config, to_dataclass
+from cmrjax.core.config import load_config
+from cmrjax.core.sections import to_dataclass
 from cmrjax.data.contract import InputContract
 from cmrjax.evals.jobs import EvalConfig
 from cmrjax.experiment import make_objective, run_config

@@ -158,7 +158,8 @@ def test_wrong_input_is_one_line_and_exit_2(root, capsys, words, says):
 
 @pytest.mark.parametrize("name", ["zero_shot", "linear_probe", "retrieval"])
 def test_the_packaged_configs_are_whole(name):
-    from cmrjax.core.config import load_config, to_dataclass
+    from cmrjax.core.config import load_config
+    from cmrjax.core.sections import to_dataclass
 
     loaded = load_config(f"{ROOT}/configs/eval_{name}.py", ["--config.fold=(1,5)"])
     assert to_dataclass(EvalConfig, loaded, where="").fold == (1, 5)

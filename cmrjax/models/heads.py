@@ -1,21 +1,36 @@
 """Heads on top of a video tower."""
 
+import dataclasses
+
 import jax
 from flax import nnx
 
 from cmrjax.models.layers import dense
 from cmrjax.models.pooling import masked_mean
-from cmrjax.models.video_vit import VideoViT, VideoViTConfig
+from cmrjax.models.video import VideoConfig, make_video_tower
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyRegressorConfig:
+    """A network from a study's cines to numbers.
+
+    Args:
+        video: the video tower.
+        outputs: how many numbers.
+    """
+
+    video: VideoConfig
+    outputs: int
 
 
 class StudyRegressor(nnx.Module):
     """A video tower, the mean over a study's cines and a linear layer to `outputs` numbers."""
 
-    def __init__(self, config: VideoViTConfig, outputs: int, *, rngs: nnx.Rngs):
-        self.video = VideoViT(config, rngs=rngs)
+    def __init__(self, config: StudyRegressorConfig, *, rngs: nnx.Rngs):
+        self.video = make_video_tower(config.video, rngs=rngs)
         self.head = dense(
-            config.width,
-            outputs,
+            config.video.width,
+            config.outputs,
             ("embed", "classes"),
             rngs=rngs,
             init=nnx.initializers.zeros_init(),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cmrjax.core.types import PAD_ID
-from cmrjax.models.layers import Trunk
+from cmrjax.models.layers import BlockConfig, Trunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class TextEncoderConfig:
         width: width of the tokens.
         depth: number of blocks.
         heads: attention heads.
-        remat: recompute activations in the backward pass.
+        remat: 'none', 'dots' or 'full': what the backward pass recomputes.
         dtype: of matrix products, `float32` or `bfloat16`.
     """
 
@@ -29,7 +29,7 @@ class TextEncoderConfig:
     width: int = 128
     depth: int = 2
     heads: int = 4
-    remat: bool = False
+    remat: str = "none"
     dtype: str = "float32"
 
 
@@ -47,14 +47,8 @@ class TextEncoder(nnx.Module):
         )
         position = nnx.with_partitioning(init, ("position", "embed"))
         self.position = nnx.Param(position(rngs.params(), (config.max_tokens, config.width)))
-        self.trunk = Trunk(
-            config.width,
-            config.depth,
-            config.heads,
-            rngs=rngs,
-            remat=config.remat,
-            dtype=jnp.dtype(config.dtype),
-        )
+        block = BlockConfig(width=config.width, heads=config.heads, dtype=config.dtype)
+        self.trunk = Trunk(block, config.depth, rngs=rngs, remat=config.remat)
         self.norm = nnx.LayerNorm(config.width, epsilon=1e-6, dtype=jnp.float32, rngs=rngs)
 
     def __call__(self, ids: jax.Array) -> jax.Array:

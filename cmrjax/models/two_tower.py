@@ -10,7 +10,7 @@ from flax import nnx
 from cmrjax.models.layers import dense
 from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.text_encoder import TextEncoder, TextEncoderConfig
-from cmrjax.models.video_vit import VideoViT, VideoViTConfig
+from cmrjax.models.video import VideoConfig, make_video_tower
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class TwoTowerConfig:
         init_bias: logit bias at the start, used by the sigmoid loss alone.
     """
 
-    video: VideoViTConfig
+    video: VideoConfig
     text: TextEncoderConfig
     joint: int = 128
     init_temperature: float = 0.07
@@ -36,7 +36,7 @@ class TwoTower(nnx.Module):
     """Maps studies and sentences into one space of unit vectors."""
 
     def __init__(self, config: TwoTowerConfig, *, rngs: nnx.Rngs):
-        self.video = VideoViT(config.video, rngs=rngs)
+        self.video = make_video_tower(config.video, rngs=rngs)
         self.text = TextEncoder(config.text, rngs=rngs)
         names = ("embed", "joint")
         self.project_video = dense(config.video.width, config.joint, names, rngs=rngs)

@@ -13,6 +13,7 @@ from flax import nnx
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.types import PAD_ID
+from cmrjax.models.build import abstract_model, init_params
 from cmrjax.models.two_tower import TwoTower, TwoTowerConfig
 from cmrjax.objectives.augment import AugmentConfig, augment, to_unit
 from cmrjax.objectives.base import Aux, PyTree
@@ -115,16 +116,13 @@ class Contrastive:
     config: ContrastiveConfig
     augment: AugmentConfig
 
-    def _create(self, key: jax.Array) -> TwoTower:
-        return TwoTower(self.model, rngs=nnx.Rngs(key))
-
     def abstract(self) -> TwoTower:
         """The two towers with shapes and axis names, no arrays."""
-        return nnx.eval_shape(lambda: self._create(jax.random.key(0)))
+        return abstract_model(self.model)
 
     def init(self, key: jax.Array) -> tuple[PyTree, PyTree]:
         """Initial parameters; there is no other state."""
-        return nnx.to_pure_dict(nnx.state(self._create(key), nnx.Param)), {}
+        return init_params(self.model, key), {}
 
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """The contrastive loss of a batch.

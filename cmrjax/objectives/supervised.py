@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cmrjax.models.heads import StudyRegressor
-from cmrjax.models.video_vit import VideoViTConfig
+from cmrjax.models.build import abstract_model, init_params
+from cmrjax.models.heads import StudyRegressor, StudyRegressorConfig
+from cmrjax.models.video import VideoConfig
 from cmrjax.objectives.augment import AugmentConfig, augment, to_unit
 from cmrjax.objectives.base import Aux, PyTree
 
@@ -33,21 +34,23 @@ class SupervisedConfig:
 class Supervised:
     """Multi-task training on study labels; see `objectives.base.Objective`."""
 
-    model: VideoViTConfig
+    model: VideoConfig
     config: SupervisedConfig
     augment: AugmentConfig
 
-    def _create(self, key: jax.Array) -> StudyRegressor:
+    @property
+    def network(self) -> StudyRegressorConfig:
+        """The trained network: the tower and a linear head."""
         outputs = len(self.config.binary) + len(self.config.regression)
-        return StudyRegressor(self.model, outputs, rngs=nnx.Rngs(key))
+        return StudyRegressorConfig(video=self.model, outputs=outputs)
 
     def abstract(self) -> StudyRegressor:
         """The tower and head with shapes and axis names, no arrays."""
-        return nnx.eval_shape(lambda: self._create(jax.random.key(0)))
+        return abstract_model(self.network)
 
     def init(self, key: jax.Array) -> tuple[PyTree, PyTree]:
         """Initial parameters; there is no other state."""
-        return nnx.to_pure_dict(nnx.state(self._create(key), nnx.Param)), {}
+        return init_params(self.network, key), {}
 
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """Mean loss over tasks; an unknown label (NaN) counts nowhere.

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from cmrjax.core.config import load_config, split_overrides, to_dataclass
+from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.errors import UserError
+from cmrjax.core.sections import to_dataclass
 
 CONFIG = """
 from ml_collections import ConfigDict

@@ -18,7 +18,7 @@ from cmrjax.core.partitioning import (
     replicated,
     shardings_like,
 )
-from cmrjax.models.layers import Block, Trunk, dense
+from cmrjax.models.layers import Block, BlockConfig, Trunk, dense
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_an_unknown_logical_name_is_an_error(mesh):
 
 @pytest.fixture(scope="module")
 def trunk():
-    return nnx.eval_shape(lambda: Trunk(8, 3, 2, rngs=nnx.Rngs(0)))
+    return nnx.eval_shape(lambda: Trunk(BlockConfig(width=8, heads=2), 3, rngs=nnx.Rngs(0)))
 
 
 def test_kernels_are_split_over_fsdp_and_tensor_and_layers_are_not(trunk, mesh):
@@ -132,7 +132,7 @@ def test_a_leaf_of_the_same_name_but_another_shape_is_replicated(mesh):
 
 
 def test_parameters_are_born_sharded(mesh):
-    create = lambda: Block(8, 2, 2.0, rngs=nnx.Rngs(0), dtype=None)  # noqa: E731
+    create = lambda: Block(BlockConfig(width=8, heads=2, mlp_ratio=2.0), rngs=nnx.Rngs(0))  # noqa: E731
     shardings = parameter_shardings(nnx.eval_shape(create), mesh)
     init = jax.jit(
         lambda: nnx.to_pure_dict(nnx.state(create(), nnx.Param)), out_shardings=shardings

@@ -98,7 +98,8 @@ def test_a_folder_is_whole_or_absent(tmp_path):
             (folder / "a").write_text("1")
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail)
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [p.name for p in tmp_path.iterdir()] == ["made"]
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["here"]
 

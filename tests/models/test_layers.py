@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cmrjax.models.layers import Attention, Block, Trunk
+from cmrjax.core.errors import UserError
+from cmrjax.models.layers import Attention, Block, BlockConfig, Trunk
 from tests.models.networks import compiled, filled
 
 WIDTH, DEPTH, HEADS = 8, 3, 2
+BLOCK = BlockConfig(width=WIDTH, heads=HEADS, mlp_ratio=2.0)
 TOKENS = np.random.default_rng(1).standard_normal((2, 5, WIDTH)).astype(np.float32)
 MASK = np.array([[True] * 5, [True, True, True, False, False]])
 
 
-def make_trunk(*, remat: bool) -> Trunk:
-    return filled(lambda: Trunk(WIDTH, DEPTH, HEADS, rngs=nnx.Rngs(0), remat=remat))
+def make_trunk(**options) -> Trunk:
+    return filled(lambda: Trunk(BLOCK, DEPTH, rngs=nnx.Rngs(0), **options))
 
 
 @pytest.fixture(scope="module")
 def trunk():
-    return make_trunk(remat=False)
+    return make_trunk(remat="none")
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +57,14 @@ def test_rematerialisation_changes_neither_value_nor_gradient(trunk):
         return text, jax.jit(function)(state)
 
     plain, expected = value_and_gradient(trunk)
-    remat, found = value_and_gradient(make_trunk(remat=True))
+    remat, found = value_and_gradient(make_trunk(remat="full"))
     assert ("remat" in plain, "remat" in remat) == (False, True)
     for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
 
 
 def test_every_block_starts_with_other_values():
-    create = lambda: Trunk(2, DEPTH, 1, rngs=nnx.Rngs(0), mlp_ratio=1.0)  # noqa: E731
+    create = lambda: Trunk(BlockConfig(width=2, heads=1, mlp_ratio=1.0), DEPTH, rngs=nnx.Rngs(0))  # noqa: E731
     state = jax.jit(lambda: nnx.state(create().blocks, nnx.Param))()
     kernel = np.asarray(state["up"]["kernel"][...])
     assert kernel.shape == (DEPTH, 2, 2)
@@ -70,7 +72,7 @@ def test_every_block_starts_with_other_values():
 
 
 def test_attention_against_numpy():
-    layer = filled(lambda: Attention(4, 2, rngs=nnx.Rngs(0)))
+    layer = filled(lambda: Attention(BlockConfig(width=4, heads=2), rngs=nnx.Rngs(0)))
     x = TOKENS[:1, :3, :4]
     kernel, bias = (np.asarray(v[...], np.float64) for v in (layer.qkv.kernel, layer.qkv.bias))
     mixed = (x[0] @ kernel + bias).reshape(3, 3, 2, 2)  # token, (q k v), head, dimension
@@ -85,5 +87,65 @@ def test_attention_against_numpy():
 
 
 def test_a_block_is_residual():
-    block = filled(lambda: Block(WIDTH, HEADS, 2.0, rngs=nnx.Rngs(0), dtype=None), scale=0.0)
+    block = filled(lambda: Block(BLOCK, rngs=nnx.Rngs(0)), scale=0.0)
     np.testing.assert_array_equal(compiled(block)(TOKENS), TOKENS)
+
+
+def test_scan_loop_and_every_remat_policy_give_one_value(trunk, run):
+    expected = run(TOKENS, MASK)
+    for options in ({"scan": False, "remat": "none"}, {"remat": "dots"}, {"remat": "full"}):
+        found = compiled(make_trunk(**options))(TOKENS, MASK)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_layers_of_a_trunk_applied_in_turn_are_the_trunk(trunk, run):
+    x = jnp.asarray(TOKENS)
+    for layer in trunk.layers():
+        x = layer(x, jnp.asarray(MASK))
+    np.testing.assert_allclose(x, run(TOKENS, MASK), rtol=1e-5, atol=1e-6)
+
+
+def test_attention_weights_give_what_attention_gives():
+    layer = filled(lambda: Attention(BLOCK, rngs=nnx.Rngs(0)))
+    x, mask = jnp.asarray(TOKENS), jnp.asarray(MASK)
+    weights = layer.weights(x, mask)
+    np.testing.assert_allclose(weights.sum(-1), 1.0, rtol=1e-6)
+    assert float(jnp.abs(weights[1, :, :, 3:]).max()) == 0.0
+    values = jnp.split(layer.qkv(x), 3, axis=-1)[2].reshape(2, 5, HEADS, -1)
+    mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, values).reshape(x.shape)
+    np.testing.assert_allclose(layer.out(mixed), layer(x, mask), rtol=1e-5, atol=1e-6)
+
+
+def test_post_norm_and_layer_scale_follow_their_formulas():
+    block = filled(
+        lambda: Block(
+            BlockConfig(width=WIDTH, heads=HEADS, post_norm=True, activation="gelu"),
+            rngs=nnx.Rngs(0),
+        )
+    )
+    x = jnp.asarray(TOKENS)
+    inner = block.norm1(x + block.attention(x))
+    mlp = block.down(jax.nn.gelu(block.up(inner), approximate=False))
+    np.testing.assert_allclose(block(x), block.norm2(inner + mlp), rtol=1e-5, atol=1e-6)
+
+    scaled = filled(
+        lambda: Block(BlockConfig(width=WIDTH, heads=HEADS, layer_scale=True), rngs=nnx.Rngs(0))
+    )
+    inner = x + scaled.scale1[...] * scaled.attention(scaled.norm1(x))
+    mlp = scaled.down(jax.nn.gelu(scaled.up(scaled.norm2(inner))))
+    np.testing.assert_allclose(scaled(x), inner + scaled.scale2[...] * mlp, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"heads": 3}, "3 heads do not divide the width 8"),
+        ({"heads": 2, "activation": "relu"}, "activation = 'relu'"),
+        ({"heads": 2, "implementation": "fast"}, "implementation = 'fast'"),
+    ],
+)
+def test_a_block_that_cannot_be_is_named(fields, message):
+    with pytest.raises(UserError, match=message):
+        BlockConfig(width=8, **fields)
+    with pytest.raises(UserError, match="remat = 'all'"):
+        make_trunk(remat="all")

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cmrjax.models.heads import StudyRegressor
+from cmrjax.models.heads import StudyRegressor, StudyRegressorConfig
 from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTower, TwoTowerConfig
 from cmrjax.models.video_vit import VideoViTConfig
 from tests.models.networks import compiled, filled
 
-VIDEO = VideoViTConfig(variant="N", tubelet=(2, 8, 8), clip=(2, 8, 8), remat=False)
+VIDEO = VideoViTConfig(variant="N", tubelet=(2, 8, 8), clip=(2, 8, 8), remat="none")
 TEXT = TextEncoderConfig(vocabulary=12, max_tokens=4, width=8, depth=1, heads=2)
+REGRESSOR = StudyRegressorConfig(video=VIDEO, outputs=2)
 MASK = np.array([[True, True, True], [True, True, False], [False, False, False]])
 CLIPS = np.random.default_rng(0).random((3, 3, 2, 8, 8)).astype(np.float32)
 
@@ -72,10 +73,10 @@ def test_pooling_known_answers():
 
 
 def test_a_regressor_pools_before_its_head_and_starts_at_zero():
-    model = filled(lambda: StudyRegressor(VIDEO, 2, rngs=nnx.Rngs(0)))
+    model = filled(lambda: StudyRegressor(REGRESSOR, rngs=nnx.Rngs(0)))
     pooled = compiled(model.video)(CLIPS.reshape(9, 2, 8, 8)).reshape(3, 3, -1)
     head = np.asarray(model.head.kernel[...]), np.asarray(model.head.bias[...])
     expected = pooled[1, :2].mean(0) @ head[0] + head[1]
     np.testing.assert_allclose(compiled(model)(CLIPS, MASK)[1], expected, rtol=1e-3, atol=1e-3)
-    start = jax.jit(lambda: StudyRegressor(VIDEO, 2, rngs=nnx.Rngs(0)).head.kernel[...])()
+    start = jax.jit(lambda: StudyRegressor(REGRESSOR, rngs=nnx.Rngs(0)).head.kernel[...])()
     np.testing.assert_array_equal(start, np.zeros((128, 2)))

@@ -51,7 +51,7 @@ def test_the_known_variants_have_their_published_sizes():
 
 @pytest.fixture(scope="module")
 def tower():
-    config = VideoViTConfig(variant="N", tubelet=(2, 4, 4), clip=(4, 8, 8), remat=False)
+    config = VideoViTConfig(variant="N", tubelet=(2, 4, 4), clip=(4, 8, 8), remat="none")
     return filled(lambda: VideoViT(config, rngs=nnx.Rngs(0)), scale=0.1)
 
 

@@ -176,7 +176,7 @@ def test_an_unknown_choice_is_named(key):
 OFF = AugmentConfig(shift=0, zoom=0, gain=0, brightness=0, noise=0)
 OBJECTIVE = Contrastive(
     model=TwoTowerConfig(
-        video=VideoViTConfig(tubelet=(1, 4, 4), clip=(1, 4, 4), remat=False),
+        video=VideoViTConfig(tubelet=(1, 4, 4), clip=(1, 4, 4), remat="none"),
         text=TextEncoderConfig(vocabulary=9, max_tokens=3, width=4, depth=1, heads=1),
         joint=4,
     ),

@@ -15,7 +15,7 @@ from tests.models.networks import filled
 
 NAN = float("nan")
 OBJECTIVE = Supervised(
-    model=VideoViTConfig(tubelet=(1, 4, 4), clip=(1, 4, 4), remat=False),
+    model=VideoViTConfig(tubelet=(1, 4, 4), clip=(1, 4, 4), remat="none"),
     config=SupervisedConfig(binary=("a", "b"), regression=("lvef",), mean=(50.0,), std=(10.0,)),
     augment=AugmentConfig(shift=0, zoom=0, gain=0, brightness=0, noise=0),
 )
