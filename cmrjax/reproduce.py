@@ -21,9 +21,9 @@ from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import FOLDS
 from cmrjax.evals import linear_probe
 from cmrjax.evals.embeddings import Cohort, embed, read_cohort
-from cmrjax.evals.encoder import random_encoder
 from cmrjax.evals.linear_probe import ProbeData
 from cmrjax.evals.predictions import Predictions, to_csv
+from cmrjax.evals.workdir_encoder import random_encoder
 from cmrjax.reporting import transfer
 from cmrjax.reporting.transfer_page import write_table
 

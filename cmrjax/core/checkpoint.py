@@ -5,7 +5,6 @@ latest. Here a step counts only once `manifest.json`, written last, lists every 
 the hashes are checked before anything is restored.
 """
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -16,10 +15,10 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from cmrjax.core.errors import CorruptDataError, UserError
+from cmrjax.core.manifest import MANIFEST, sha256
 from cmrjax.core.writer import write_json_atomic
 
 PyTree = Any
-MANIFEST = "manifest.json"
 
 
 def folder(workdir: Path, step: int) -> Path:
@@ -72,12 +71,7 @@ def _barrier(name: str) -> None:
 
 def _hashes(target: Path) -> dict[str, str]:
     files = sorted(p for p in target.rglob("*") if p.is_file() and p.name != MANIFEST)
-    return {str(p.relative_to(target)): _sha256(p) for p in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {str(p.relative_to(target)): sha256(p) for p in files}
 
 
 def verify(workdir: Path, step: int) -> int:

@@ -1,12 +1,12 @@
 """What every evaluator sees of a model: functions from cines and sentences to vectors.
 
-A checkpoint, the same network untrained and a supervised network are all Encoders, so an evaluator
-runs any of them beside the others.
+A checkpoint, the same network untrained, a supervised network, an exported and an imported model
+are all Encoders, so an evaluator runs any of them beside the others. This module reads no file:
+`evals.workdir_encoder` loads a run's checkpoint, `evals.model_folder` a folder.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cmrjax.core import checkpoint
 from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
-from cmrjax.data.contract import DatasetContract, InputContract, load_checkpoint_contract
-from cmrjax.experiment import RunConfig, load_run_config, make_objective
-from cmrjax.models.pooling import l2_normalise
+from cmrjax.data.contract import DatasetContract, InputContract
+from cmrjax.evals.model import Model
+from cmrjax.models.build import abstract_model
+from cmrjax.models.heads import StudyRegressor
+from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.two_tower import TwoTower
 from cmrjax.objectives.contrastive import MAX_LOGIT_SCALE
 
@@ -28,31 +29,43 @@ class NoTextTowerError(UserError):
     """The model has no text tower, so it cannot do what was asked."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoVideoTowerError(UserError):
+    """The model has no video tower, so it cannot do what was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Encoder:
     """A frozen model.
 
     Args:
         name: `checkpoint`, `random`, `supervised` or a rival's name.
         step: optimizer steps behind it; 0 untrained.
-        dataset_contract: the preprocessing it was trained under.
+        dataset_contract: the preprocessing it was trained under; None for an imported model.
         input: what it adds between a record and its input.
         cine: jitted function, clips float32 `[b, t, h, w]` in 0..1 -> (z `[b, d]`, pooled
-            `[b, 2 * width]`).
+            `[b, 2 * width]`); None without a video tower.
+        tokens: jitted function, clips -> patch tokens `[b, n, width]`; None likewise.
         text: function from sentences to unit vectors `[n, d]`; None without a text tower.
         logit_scale: inverse temperature of its contrastive objective; 1 without one.
     """
 
     name: str
     step: int
-    dataset_contract: DatasetContract
+    dataset_contract: DatasetContract | None
     input: InputContract
-    cine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    cine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    tokens: Callable[[np.ndarray], np.ndarray] | None = None
     text: Callable[[Sequence[str]], np.ndarray] | None = None
     logit_scale: float = 1.0
 
     def encode(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both vectors of clips `[b, t, h, w]`: z `[b, d]` and pooled `[b, 2 * width]`."""
+        """Both vectors of clips `[b, t, h, w]`: z `[b, d]` and pooled `[b, 2 * width]`.
+
+        Raises:
+            NoVideoTowerError: the model has no video tower.
+        """
+        if self.cine is None:
+            raise NoVideoTowerError("the model has no video tower", where=f"encoder {self.name}")
         z, pooled = self.cine(clips)
         return np.asarray(z), np.asarray(pooled)
 
@@ -61,8 +74,28 @@ class Encoder:
         return self.encode(clips)[0]
 
     def encode_pooled(self, clips: np.ndarray) -> np.ndarray:
-        """Mean and spread of the trunk's tokens `[b, 2 * width]`; probes use these."""
+        """Mean and spread of the patch tokens `[b, 2 * width]`; probes use these."""
         return self.encode(clips)[1]
+
+    def encode_tokens(self, clips: np.ndarray) -> np.ndarray:
+        """Patch tokens `[b, n, width]` of clips `[b, t, h, w]`: over time, then rows, then columns.
+
+        Raises:
+            NoVideoTowerError: the model has no video tower.
+        """
+        if self.tokens is None:
+            raise NoVideoTowerError("the model has no video tower", where=f"encoder {self.name}")
+        return np.asarray(self.tokens(clips))
+
+    def encode_study(self, cines: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Unit vectors `[b, d]` of studies: the mean over their cines' `z_video`, normalised.
+
+        Args:
+            cines: float32 `[b, cines, t, h, w]` in 0..1.
+            mask: bool `[b, cines]`, False where a study has no such cine.
+        """
+        z = self.encode_cine(cines.reshape(-1, *cines.shape[2:]))
+        return np.asarray(l2_normalise(masked_mean(jnp.reshape(z, (*mask.shape, -1)), mask)))
 
     def encode_text(self, sentences: Sequence[str]) -> np.ndarray:
         """Unit vectors `z_text` `[n, d]` of sentences.
@@ -75,84 +108,70 @@ class Encoder:
         return self.text(sentences)
 
 
-def load_encoder(workdir: Path, *, step: int | None = None, name: str = "checkpoint") -> Encoder:
-    """The encoder of a workdir's checkpoint.
+def video_features(module: Any, clips: jax.Array):
+    """Pooled vector and patch tokens of clips, by whichever tower a network has."""
+    tower = module.video if isinstance(module, TwoTower | StudyRegressor) else module
+    return tower.features(clips)
+
+
+def video_vectors(module: Any, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What `Encoder.encode` gives: z `[b, d]`, and mean and spread of the tokens."""
+    pooled, tokens = video_features(module, clips)
+    spread = jnp.concatenate([tokens.mean(axis=-2), tokens.std(axis=-2)], axis=-1)
+    z = module.project_video(pooled) if isinstance(module, TwoTower) else pooled
+    return l2_normalise(z), spread
+
+
+def text_vectors(module: Any, ids: jax.Array) -> jax.Array:
+    """Unit vectors `[n, d]` of token ids `[n, l]`."""
+    if isinstance(module, TwoTower):
+        return module.encode_text(ids)
+    return l2_normalise(module(ids))
+
+
+def bound(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a module and arrays as one compiled function of the arrays."""
+    graph = nnx.split(abstract_model(model.config))[0]
+    params = jax.tree.map(jnp.asarray, model.params)
+    compiled = jax.jit(lambda params, *arrays: function(nnx.merge(graph, params), *arrays))
+    return lambda *arrays: compiled(params, *arrays)
+
+
+def make_encoder(model: Model, *, name: str) -> Encoder:
+    """The encoder of a model.
 
     Args:
-        workdir: of a train job.
-        step: which checkpoint; the newest by default.
-        name: what results call it.
-
-    Raises:
-        UserError: the workdir has no such checkpoint.
-        CorruptDataError: the checkpoint is damaged.
-    """
-    run = load_run_config(workdir)
-    found, params = checkpoint.restore_params(workdir, step)
-    return _encoder(workdir, run, params, name=name, step=found)
-
-
-def random_encoder(workdir: Path, *, seed: int | None = None, name: str = "random") -> Encoder:
-    """The same network as the workdir's, as it was before its first step.
-
-    Args:
-        workdir: of a train job.
-        seed: of the initial values; the run's own by default.
+        model: the network.
         name: what results call it.
     """
-    run = load_run_config(workdir)
-    key = jax.random.key(run.seed if seed is None else seed)
-    # Compiled as one program, as training does it: the same bits, and kept between jobs.
-    params, _ = jax.jit(_objective(workdir, run).init)(key)
-    return _encoder(workdir, run, params, name=name, step=0)
+    cine = tokens = text = None
+    if model.has_video:
+        cine = bound(model, video_vectors)
+        tokens = bound(model, lambda module, clips: video_features(module, clips).tokens)
+    if model.has_text:
+        text = _text_function(model)
+    scale = 1.0
+    if "logit_scale" in model.params:
+        scale = float(np.exp(min(np.asarray(model.params["logit_scale"]), MAX_LOGIT_SCALE)))
+    return Encoder(
+        name=name,
+        step=model.step,
+        dataset_contract=model.dataset_contract,
+        input=model.input,
+        cine=cine,
+        tokens=tokens,
+        text=text,
+        logit_scale=scale,
+    )
 
 
-def _vocabulary(workdir: Path, contract: InputContract) -> int:
-    if contract.tokenizer == "none":
-        return 0
-    return wordpiece.load_tokenizer(workdir).get_vocab_size()
-
-
-def _objective(workdir: Path, run: RunConfig):
-    _, contract = load_checkpoint_contract(workdir)
-    return make_objective(run, contract, vocabulary=_vocabulary(workdir, contract), source=None)
-
-
-def _encoder(workdir: Path, run: RunConfig, params, *, name: str, step: int) -> Encoder:
-    dataset_contract, contract = load_checkpoint_contract(workdir)
-    module = _objective(workdir, run).abstract()
-    graph = nnx.split(module)[0]
-    params = jax.tree.map(jnp.asarray, params)
-
-    @jax.jit
-    def cine(params, clips):
-        model: Any = nnx.merge(graph, params)
-        tokens = model.video.tokens(clips)
-        mean = tokens.mean(axis=-2)
-        pooled = jnp.concatenate([mean, tokens.std(axis=-2)], axis=-1)
-        if isinstance(model, TwoTower):
-            return l2_normalise(model.project_video(mean)), pooled
-        return l2_normalise(mean), pooled
-
-    fields = {
-        "name": name,
-        "step": step,
-        "dataset_contract": dataset_contract,
-        "input": contract,
-        "cine": lambda clips: cine(params, clips),
-    }
-    if not isinstance(module, TwoTower):
-        return Encoder(**fields)
-    tokenizer = wordpiece.load_tokenizer(workdir)
-
-    @jax.jit
-    def text(params, ids):
-        model: Any = nnx.merge(graph, params)
-        return model.encode_text(ids)
+def _text_function(model: Model) -> Callable[[Sequence[str]], np.ndarray]:
+    vectors, tokenizer = bound(model, text_vectors), model.tokenizer
+    if tokenizer is None:
+        raise UserError("a text tower without a tokenizer", where="tokenizer.json")
 
     def encode_text(sentences: Sequence[str]) -> np.ndarray:
-        ids = wordpiece.encode(tokenizer, sentences, max_tokens=contract.max_tokens)
-        return np.asarray(text(params, ids))
+        ids = wordpiece.encode(tokenizer, sentences, max_tokens=model.input.max_tokens)
+        return np.asarray(vectors(ids))
 
-    scale = float(np.exp(min(np.asarray(params["logit_scale"]), MAX_LOGIT_SCALE)))
-    return Encoder(**fields, text=encode_text, logit_scale=scale)
+    return encode_text

@@ -27,7 +27,8 @@ from cmrjax.evals.embeddings import (
     read_cohort,
     split_label,
 )
-from cmrjax.evals.encoder import Encoder, load_encoder, random_encoder
+from cmrjax.evals.encoder import Encoder
+from cmrjax.evals.workdir_encoder import load_encoder, random_encoder
 from cmrjax.experiment import load_run_config
 
 EVALUATORS = ("zero_shot", "linear_probe", "retrieval")

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import jax
 from flax import nnx
 
+from cmrjax.models.build import ModelConfig
+
 PyTree = Any
 
 
@@ -27,6 +29,11 @@ jax.tree_util.register_dataclass(Aux, data_fields=["metrics", "extra"], meta_fie
 
 class Objective(Protocol):
     """A pure function of parameters and batch, with the shapes of its parameters."""
+
+    @property
+    def network(self) -> ModelConfig:
+        """What is trained, as an encoder or an export builds it again."""
+        ...
 
     def abstract(self) -> nnx.Module:
         """The module with shapes and logical axis names, no arrays."""

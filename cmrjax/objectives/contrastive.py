@@ -116,13 +116,18 @@ class Contrastive:
     config: ContrastiveConfig
     augment: AugmentConfig
 
+    @property
+    def network(self) -> TwoTowerConfig:
+        """The trained network: both towers."""
+        return self.model
+
     def abstract(self) -> TwoTower:
         """The two towers with shapes and axis names, no arrays."""
-        return abstract_model(self.model)
+        return abstract_model(self.network)
 
     def init(self, key: jax.Array) -> tuple[PyTree, PyTree]:
         """Initial parameters; there is no other state."""
-        return init_params(self.model, key), {}
+        return init_params(self.network, key), {}
 
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """The contrastive loss of a batch.

@@ -12,8 +12,8 @@ from cmrjax.core.errors import UserError
 from cmrjax.data.records import RecordSource, Study, studies
 from cmrjax.data.splits import SPLIT_NAMES
 from cmrjax.evals.embeddings import Cohort, read_cohort
-from cmrjax.evals.encoder import load_encoder
 from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.workdir_encoder import load_encoder
 from cmrjax.evals.zero_shot import Ensemble, load_prompts
 from cmrjax.reporting import figures, similar, tables, words
 from cmrjax.reporting.cines import contact_sheet, encode_all

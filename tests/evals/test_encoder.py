@@ -1,7 +1,4 @@
-"""An encoder is its checkpoint: the parameters of the step, the network and contract of the run."""
-
-import json
-import shutil
+"""An encoder gives what the model's own functions give, whichever towers the model has."""
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +7,20 @@ import pytest
 from flax import nnx
 
 from cmrjax.core import checkpoint
-from cmrjax.core.errors import CorruptDataError, UserError
+from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
+from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource
 from cmrjax.data.transforms import prepare_clip
-from cmrjax.evals import encoder as encoder_module
 from cmrjax.evals.embeddings import embed, read_cohort
-from cmrjax.evals.encoder import NoTextTowerError, load_encoder, random_encoder
+from cmrjax.evals.encoder import NoTextTowerError, NoVideoTowerError, make_encoder
+from cmrjax.evals.model import Model
+from cmrjax.evals.workdir_encoder import load_encoder
 from cmrjax.experiment import load_run_config, make_objective
-from cmrjax.objectives.contrastive import Contrastive
+from cmrjax.models.build import abstract_model
+from cmrjax.models.text_encoder import TextEncoderConfig
+from cmrjax.models.video_vit import VideoViTConfig
+from tests.models.networks import filled
 from tests.workdirs import SUPERVISED, write_workdir
 
 SENTENCES = ["The blood pool is bright.", "No bright blood is seen."]
@@ -70,10 +72,15 @@ def test_vectors_are_those_of_the_models_own_functions(root, encoder, clips, sou
         mask = np.array([[True, True], [True, False]])
         tokens = model.video.tokens(clips)
         pooled = jnp.concatenate([tokens.mean(1), tokens.std(1)], axis=1)
-        return model.encode_study(studies, mask), pooled, model.encode_text(ids)
+        z_study = model.encode_study(studies, mask)
+        return z_study, model.encode_cine(clips), pooled, model.encode_text(ids), tokens
 
-    z_study, pooled, z_text = expected(params, clips, ids)
+    z_study, z_cine, pooled, z_text, tokens = expected(params, clips, ids)
     z = encoder.encode_cine(clips)
+    np.testing.assert_allclose(z, z_cine, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_tokens(clips), tokens, rtol=1e-4, atol=1e-5)
+    studies, mask = clips.reshape(2, 2, *clips.shape[1:]), np.array([[True, True], [True, False]])
+    np.testing.assert_allclose(encoder.encode_study(studies, mask), z_study, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(encoder.encode_pooled(clips), pooled, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(encoder.encode_text(SENTENCES), z_text, rtol=1e-4, atol=1e-5)
     # What training compares with a sentence is what averaging an encoder's cines gives.
@@ -95,28 +102,6 @@ def test_a_study_of_an_evaluator_is_the_mean_of_its_cines(encoder, source):
     np.testing.assert_allclose(np.linalg.norm(found.z, axis=1), 1, rtol=1e-5)
 
 
-def test_an_earlier_step_and_an_untrained_network_are_others(root, encoder, clips):
-    trained = encoder.encode_cine(clips)
-    np.testing.assert_allclose(np.linalg.norm(trained, axis=1), 1, rtol=1e-5)
-    earlier = load_encoder(root / "run", step=2, name="early")
-    assert (earlier.name, earlier.step) == ("early", 2)
-    assert np.abs(earlier.encode_cine(clips) - trained).max() > 0.01
-    untrained = random_encoder(root / "run")
-    assert (untrained.name, untrained.step) == ("random", 0)
-    assert np.abs(untrained.encode_cine(clips) - trained).max() > 0.01
-    assert untrained.input == encoder.input
-    assert untrained.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
-
-
-def test_an_untrained_network_has_the_runs_seed_unless_given_another(root, monkeypatch):
-    # Initial values that tell the key, and nothing compiled from them.
-    monkeypatch.setattr(Contrastive, "init", lambda _self, key: (jax.random.uniform(key), {}))
-    monkeypatch.setattr(encoder_module, "_encoder", lambda _w, _run, params, **_kw: float(params))
-    own = random_encoder(root / "run")
-    assert own == float(jax.random.uniform(jax.random.key(3)))  # the config's seed
-    assert random_encoder(root / "run", seed=4) == float(jax.random.uniform(jax.random.key(4)))
-
-
 def test_a_supervised_network_has_no_text_and_says_so(root, clips):
     encoder = load_encoder(root / "supervised", name="supervised")
     assert encoder.encode_pooled(clips).shape == (4, 256)
@@ -128,30 +113,43 @@ def test_a_supervised_network_has_no_text_and_says_so(root, clips):
     assert issubclass(NoTextTowerError, UserError)
 
 
-def test_a_folder_that_is_no_workdir_is_the_users_error(root, tmp_path):
-    for load in (load_encoder, random_encoder):
-        with pytest.raises(UserError, match="not a workdir"):
-            load(tmp_path)
-    with pytest.raises(UserError, match=r"no checkpoint of step 3.*\[2, 5\]"):
-        load_encoder(root / "run", step=3)
+SIZE = (16, 1, 2)
 
 
-def test_a_workdir_that_lacks_a_part_or_is_damaged_is_named(root, tmp_path):
-    for part, error in (
-        ("tokenizer.json", UserError),
-        ("contract.json", UserError),
-        ("checkpoints/5/state", CorruptDataError),
-    ):
-        workdir = tmp_path / part.replace("/", "-")
-        shutil.copytree(root / "run", workdir)
-        path = workdir / part
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        with pytest.raises(error, match=part.split("/")[0]):
-            load_encoder(workdir)
-    contract = json.loads((root / "run" / "contract.json").read_text())
-    del contract["input"]["clip_frames"]
-    workdir = tmp_path / "contract"
-    shutil.copytree(root / "run", workdir)
-    (workdir / "contract.json").write_text(json.dumps(contract))
-    with pytest.raises(UserError, match="clip_frames"):
-        load_encoder(workdir)
+def drawn(config, **fields):
+    params = nnx.to_pure_dict(nnx.state(filled(lambda: abstract_model(config)), nnx.Param))
+    contract = InputContract(2, "uniform", 8, "unit", (), "none", 6)
+    return Model(**({"config": config, "params": params, "input": contract} | fields))
+
+
+@pytest.mark.parametrize("pool", ["cls", "attention"])
+def test_the_joint_vector_comes_from_the_pooled_one_and_probes_see_the_patches(pool):
+    shape = {"clip": (2, 8, 8), "tubelet": (2, 4, 4), "size": SIZE}
+    config = VideoViTConfig(**shape, cls_token=True, registers=2, pool=pool)
+    model = drawn(config)
+    clips = np.random.default_rng(0).random((3, 2, 8, 8), np.float32)
+    encoder = make_encoder(model, name="rival")
+    tower = nnx.merge(nnx.split(abstract_model(config))[0], model.params)
+    pooled, tokens = tower.features(clips)
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    z, spread = encoder.encode(clips)
+    np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
+    mean_and_spread = np.concatenate([tokens.mean(1), tokens.std(1)], axis=1)
+    np.testing.assert_allclose(spread, mean_and_spread, rtol=1e-4, atol=1e-5)
+    assert encoder.encode_tokens(clips).shape == (3, 4, 16)  # no class token, no registers
+
+
+def test_a_text_tower_alone_encodes_sentences_and_refuses_clips(root):
+    tokenizer = wordpiece.load_tokenizer(root / "run")
+    config = TextEncoderConfig(
+        vocabulary=tokenizer.get_vocab_size(), max_tokens=6, width=16, depth=1, heads=2
+    )
+    encoder = make_encoder(drawn(config, tokenizer=tokenizer), name="rival")
+    z = encoder.encode_text(SENTENCES)
+    assert z.shape == (2, 16)
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
+    for encode in (encoder.encode_cine, encoder.encode_tokens):
+        with pytest.raises(NoVideoTowerError, match="encoder rival: the model has no video tower"):
+            encode(np.zeros((1, 2, 8, 8), np.float32))
+    with pytest.raises(UserError, match="without a tokenizer"):
+        make_encoder(drawn(config), name="rival")
