@@ -22,12 +22,14 @@ class SupervisedConfig:
         regression: tasks trained with the squared error of the standardised value.
         mean: of each regression task on the training patients.
         std: likewise, the standard deviation.
+        pool: over a study's cines, see `StudyRegressorConfig`.
     """
 
     binary: tuple[str, ...]
     regression: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    pool: str = "mean"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Supervised:
     def network(self) -> StudyRegressorConfig:
         """The trained network: the tower and a linear head."""
         outputs = len(self.config.binary) + len(self.config.regression)
-        return StudyRegressorConfig(video=self.model, outputs=outputs)
+        return StudyRegressorConfig(video=self.model, outputs=outputs, pool=self.config.pool)
 
     def abstract(self) -> StudyRegressor:
         """The tower and head with shapes and axis names, no arrays."""
