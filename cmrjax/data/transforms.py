@@ -1,5 +1,8 @@
 """From a stored cine to the clip that a model sees; training and inference share this code."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from cmrjax.core.errors import UserError
@@ -63,14 +66,17 @@ def sample_clip(
         sampling=contract.clip_sampling,
         phase=0.0 if rng is None else float(rng.random()),
     )
-    margin = (cine.shape[-1] - contract.crop_size) // 2
+    return _cut(cine, frames, contract.crop_size)
+
+
+def _cut(cine: np.ndarray, frames: np.ndarray, size: int) -> np.ndarray:
+    """Frames of `[t, h, w]`, cropped about their centre to `[len(frames), size, size]`."""
+    margin = (cine.shape[-1] - size) // 2
     if margin < 0:
         raise UserError(
-            f"a crop of {contract.crop_size} from frames of {cine.shape[-1]}",
-            where="config.data.crop_size",
+            f"a crop of {size} from frames of {cine.shape[-1]}", where="config.data.crop_size"
         )
-    stop = margin + contract.crop_size
-    return cine[frames, margin:stop, margin:stop]
+    return cine[frames, margin : margin + size, margin : margin + size]
 
 
 def prepare_clip(cine: np.ndarray, contract: InputContract) -> np.ndarray:
@@ -84,3 +90,24 @@ def prepare_clip(cine: np.ndarray, contract: InputContract) -> np.ndarray:
         float32 `[clip_frames, crop_size, crop_size]`.
     """
     return sample_clip(cine, contract).astype(np.float32) / 255.0
+
+
+def prepare_mask(
+    record: Mapping[str, Any], contract: InputContract
+) -> tuple[np.ndarray, np.ndarray]:
+    """A record's mask as `prepare_clip` sees its cine.
+
+    Args:
+        record: with `cine`, and with `mask` and `mask_frames` where the dataset has masks.
+        contract: the model's own input.
+
+    Returns:
+        uint8 `[clip_frames, crop_size, crop_size]` class numbers; bool `[clip_frames]`, frames that
+        have a mask. Nothing at all where the record holds no mask.
+    """
+    cine = record["cine"]
+    frames = frame_indices(cine, frames=contract.clip_frames, sampling=contract.clip_sampling)
+    if "mask" not in record:
+        clip = _cut(cine, frames, contract.crop_size)
+        return np.zeros_like(clip), np.zeros(len(frames), bool)
+    return _cut(record["mask"], frames, contract.crop_size), record["mask_frames"][frames] > 0

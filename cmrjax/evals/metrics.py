@@ -49,9 +49,12 @@ METRICS: dict[str, dict[str, Builder]] = {
         "rmse": lambda p: stats.rmse_statistic(p.prediction - p.target),
         "r": lambda p: stats.r_statistic(p.target, p.prediction),
     },
+    "share": {"share_inside": lambda p: stats.mean_statistic(p.prediction)},
     "rank": {f"recall_at_{k}": _recall_at(k) for k in RECALL_AT}
     | {"median_rank": lambda p: stats.median_statistic(p.prediction)},
 }
+# Compared with the untrained network, and with the trivial answer as a ratio, without being asked.
+_COMPARED = {"regression": "mae", "share": "share_inside"}
 PROPORTIONS = frozenset({"accuracy", *(f"recall_at_{k}" for k in RECALL_AT)})
 
 
@@ -212,7 +215,7 @@ def difference_rows(
         ours: one encoder's predictions.
         theirs: the other's.
         how: the resampling.
-        each: also every metric of every task, not the macro AUROC and the MAEs alone.
+        each: also every metric of every task, not the macro AUROC, MAEs and shares alone.
 
     Returns:
         Rows with metric `auroc_difference`, `mae_difference`, ... and encoder `ours-theirs`; the
@@ -223,7 +226,7 @@ def difference_rows(
     for a, b in pairs:
         wanted = METRICS[a.kind] if a.kind == b.kind else METRICS["binary"]
         for metric, build in wanted.items():
-            if (each or metric == "mae") and (not _is_binary(a) or _has_both(a)):
+            if (each or metric in _COMPARED.values()) and (not _is_binary(a) or _has_both(a)):
                 rows.append(_difference([(a, b)], how, metric, build, task=a.task))
     both = [(a, b) for a, b in pairs if _is_binary(a) and ":" not in a.task and _has_both(a)]
     if both:
@@ -261,14 +264,14 @@ def _difference(
     )
 
 
-def mae_ratio_rows(
+def ratio_rows(
     ours: Sequence[Predictions], trivial: Sequence[Predictions], how: Resampling
 ) -> list[Row]:
-    """MAE over that of the constant prediction, for each regression task (`mae_ratio`)."""
-    build = METRICS["regression"]["mae"]
+    """Over the trivial answer: the MAE of each regression (`mae_ratio`), the share of each map."""
     rows = []
     for a, b in _pairs(ours, trivial):
-        if a.kind == "regression":
+        if metric := _COMPARED.get(a.kind):
+            build = METRICS[a.kind][metric]
             n_patients, index = _joint([a])
             statistic = stats.ratio(_statistic(a, index, build), _statistic(b, index, build))
             rows.append(
@@ -278,7 +281,7 @@ def mae_ratio_rows(
                     statistic,
                     n_patients,
                     task=a.task,
-                    metric="mae_ratio",
+                    metric=f"{metric}_ratio",
                     encoder=f"{a.encoder}/{b.encoder}",
                 )
             )
@@ -303,7 +306,7 @@ def all_rows(predictions: Sequence[Predictions], how: Resampling) -> list[Row]:
         if "random" in by_encoder and name not in ("random", "trivial"):
             rows += difference_rows(by_encoder[name], by_encoder["random"], how)
         if "trivial" in by_encoder and name != "trivial":
-            rows += mae_ratio_rows(by_encoder[name], by_encoder["trivial"], how)
+            rows += ratio_rows(by_encoder[name], by_encoder["trivial"], how)
     return rows
 
 

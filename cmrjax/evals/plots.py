@@ -74,7 +74,7 @@ def roc_panel(predictions: Sequence[Predictions]) -> bytes:
         axis.set_ylabel("sensitivity", fontsize=7)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=6, loc="lower right", frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def predicted_vs_true(predictions: Sequence[Predictions]) -> bytes:
@@ -101,10 +101,11 @@ def predicted_vs_true(predictions: Sequence[Predictions]) -> bytes:
         axis.set_ylabel("predicted", fontsize=7)
         axis.tick_params(labelsize=7)
         axis.legend(fontsize=6, frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as PNG bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
     return content.getvalue()

@@ -28,7 +28,8 @@ class Predictions:
         task: name of the label; one class of a multiclass task is `task:class`.
         kind: 'binary' (prediction: any score), 'probability' (binary, prediction in 0..1),
             'multiclass' (target and prediction: class indices), 'regression', or 'rank'
-            (prediction: the rank of the right answer, 1 is best; target: always 1).
+            (prediction: the rank of the right answer, 1 is best; target: always 1), or 'share'
+            (prediction: the share of a map inside the heart; target: that of a uniform map).
         patient_id: `[n]` keyed hashes.
         study_id: `[n]` keyed hashes.
         target: `[n]` float; no NaN.
@@ -168,6 +169,8 @@ def _kind(
     """What kind of task the numbers are, since the file does not say."""
     if task.startswith(RANK_TASKS):
         return "rank"
+    if evaluator.startswith("attention"):
+        return "share"
     if has_classes:
         return "multiclass"
     if not np.isin(target, (0, 1)).all():
