@@ -1,4 +1,4 @@
-"""The evaluation job: one evaluator on the checkpoints of a run, now or as they appear."""
+"""The evaluation job: one evaluator on a model folder, or on a run's checkpoints as they appear."""
 
 import argparse
 import json
@@ -17,6 +17,7 @@ from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError
 from cmrjax.core.sections import to_dataclass
 from cmrjax.evals.base import read_rows, rebuild_results
 from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.origin import FolderOrigin, Origin, WorkdirOrigin
 from cmrjax.evals.tables import format_rows
 
 POLL_SECONDS = 1.0
@@ -24,23 +25,46 @@ log = logging.getLogger("cmrjax.evaluate")
 
 
 def main(argv: Sequence[str]) -> int:
-    """`cmrjax evaluate --config F --workdir D [--follow] [--step N]`."""
+    """`cmrjax evaluate --config F (--workdir D [--follow] [--step N] | --model D)`."""
     parser = argparse.ArgumentParser(prog="cmrjax evaluate", description=__doc__)
     parser.add_argument("--config", required=True, help="config file, with optional :arguments")
-    parser.add_argument("--workdir", required=True, type=Path)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--workdir", type=Path, help="of cmrjax train")
+    which.add_argument("--model", type=Path, help="a model folder, exported or imported")
     parser.add_argument("--step", type=int, help="this checkpoint alone")
     parser.add_argument("--follow", action="store_true", help="until the training run is done")
     overrides, words = split_overrides(argv)
     args = parser.parse_args(words)
     if args.follow and args.step is not None:
         raise UserError("--follow and --step exclude each other", fix="give one of them")
+    if args.follow and args.model:
+        raise UserError("--follow waits for a run's checkpoints", fix="give --workdir")
     config = to_dataclass(EvalConfig, load_config(args.config, overrides), where="")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     with interruptible() as stop:
-        folders = evaluate(config, args.workdir, step=args.step, follow=args.follow, stop=stop)
+        if args.follow:
+            folders = follow(config, _existing(args.workdir, "workdir"), stop=stop)
+        else:
+            folders = evaluate(config, _origin(args.workdir, args.model), step=args.step, stop=stop)
     for folder in folders:
         print(format_rows(read_rows(folder / "results.json"), title=str(folder)))
     return 0
+
+
+def _origin(workdir: Path | None, model: Path | None) -> Origin:
+    if model is not None:
+        return FolderOrigin(_existing(model, "model folder"))
+    assert workdir is not None, "argparse asks for one of the two"
+    return WorkdirOrigin(_existing(workdir, "workdir"))
+
+
+def _existing(directory: Path, what: str) -> Path:
+    if not directory.is_dir():
+        writer = "train" if what == "workdir" else "export or import"
+        raise UserError(
+            f"no such {what}", where=str(directory), fix=f"give that of cmrjax {writer}"
+        )
+    return directory
 
 
 class Stop:
@@ -83,20 +107,45 @@ def interruptible() -> Iterator[Stop]:
 
 
 def evaluate(
-    config: EvalConfig,
-    workdir: Path,
-    *,
-    step: int | None = None,
-    follow: bool = False,
-    stop: Stop | None = None,
+    config: EvalConfig, origin: Origin, *, step: int | None = None, stop: Stop | None = None
 ) -> list[Path]:
     """Evaluates what is not evaluated yet.
 
     Args:
         config: the evaluator job.
-        workdir: of a train job.
+        origin: where the model comes from.
         step: one checkpoint; without it, what the schedule says of those there are.
-        follow: go on until the training run is done.
+        stop: asked between steps whether to stop.
+
+    Returns:
+        The result folders that were written, in the order of their steps.
+
+    Raises:
+        UserError: the model, the dataset or the config does not fit.
+    """
+    use_compilation_cache()
+    stop = stop or Stop()
+    job = Job(config, origin)
+    available = origin.steps()
+    if not available or (step is not None and step not in available):
+        raise UserError(
+            "no complete checkpoint" if step is None else f"no checkpoint of step {step}",
+            where=str(origin.directory),
+            fix=f"available steps: {available or 'none; run cmrjax train first'}",
+        )
+    last = config.schedule == "last_checkpoint"
+    wanted = [step] if step is not None else available[-1:] if last else available
+    folders = [_evaluate_step(job, s, stop) for s in wanted if not _is_current(job, s)]
+    rebuild_results(origin.directory)
+    return folders
+
+
+def follow(config: EvalConfig, workdir: Path, *, stop: Stop | None = None) -> list[Path]:
+    """Evaluates each checkpoint of a run as it appears; ends when the run is done.
+
+    Args:
+        config: the evaluator job.
+        workdir: of a train job that may not have begun to write.
         stop: asked between steps whether to stop.
 
     Returns:
@@ -104,27 +153,10 @@ def evaluate(
 
     Raises:
         UserError: the workdir, the dataset or the config does not fit.
-        PreemptedError: `follow` waited for a trainer that shows no life.
+        PreemptedError: the trainer shows no life.
     """
-    if not workdir.is_dir():
-        raise UserError("no such workdir", where=str(workdir), fix="give that of cmrjax train")
     use_compilation_cache()
-    stop = stop or Stop()
-    if follow:
-        return list(_follow(config, workdir, stop))
-    job = Job(config, workdir)
-    available = checkpoint.steps(workdir)
-    if not available or (step is not None and step not in available):
-        raise UserError(
-            "no complete checkpoint" if step is None else f"no checkpoint of step {step}",
-            where=str(workdir),
-            fix=f"available steps: {available or 'none; run cmrjax train first'}",
-        )
-    last = config.schedule == "last_checkpoint"
-    wanted = [step] if step is not None else available[-1:] if last else available
-    folders = [_evaluate_step(job, s, stop) for s in wanted if not _is_current(job, s)]
-    rebuild_results(workdir)
-    return folders
+    return list(_follow(config, workdir, stop or Stop()))
 
 
 def _is_current(job: Job, step: int) -> bool:
@@ -148,7 +180,7 @@ def _evaluate_unless_deleted(job: Job, step: int, stop: Stop) -> Path | None:
     try:
         return None if _is_current(job, step) else _evaluate_step(job, step, stop)
     except (CmrjaxError, OSError):
-        if step in checkpoint.steps(job.workdir):
+        if step in job.origin.steps():
             raise
         log.info("checkpoint %d was deleted before it was evaluated", step)
         return None
@@ -166,12 +198,13 @@ def _follow(config: EvalConfig, workdir: Path, stop: Stop) -> Iterator[Path]:
         status = _status(workdir)
         finished = status.get("state") in ("done", "failed")
         if job is None and (workdir / "config.json").is_file():
-            job = Job(config, workdir)  # as early as it can be: a wrong config ends this at once
+            # As early as it can be: a wrong config ends this at once.
+            job = Job(config, WorkdirOrigin(workdir))
         available = checkpoint.steps(workdir)
         last = config.schedule == "last_checkpoint"
         wanted = available if not last else available[-1:] if finished else []
         for step in [s for s in wanted if s not in handled]:
-            job = job or Job(config, workdir)
+            job = job or Job(config, WorkdirOrigin(workdir))
             handled.add(step)
             if (folder := _evaluate_unless_deleted(job, step, stop)) is not None:
                 yield folder

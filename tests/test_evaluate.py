@@ -22,6 +22,7 @@ from cmrjax.data.contract import save_checkpoint_contract, save_contract
 from cmrjax.data.records import RecordSource
 from cmrjax.evals.base import read_rows
 from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.origin import WorkdirOrigin
 from cmrjax.evals.predictions import read_predictions
 from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
 from tests.tiny import tiny_config, tiny_contract, write_tiny_dataset
@@ -71,9 +72,9 @@ def config(root, evaluator="zero_shot", **changes):
 
 
 def test_every_checkpoint_is_evaluated_once(root):
-    folders = job.evaluate(config(root), root / "run")
+    folders = job.evaluate(config(root), WorkdirOrigin(root / "run"))
     assert [f.name for f in folders] == ["3", "6", "8"]
-    assert job.evaluate(config(root), root / "run") == []
+    assert job.evaluate(config(root), WorkdirOrigin(root / "run")) == []
     rows = read_rows(root / "run" / "results.json")
     assert {(r.evaluator, r.step) for r in rows} == {("zero_shot", s) for s in (3, 6, 8)}
     assert {r.encoder for r in rows} >= {"checkpoint", "random", "trivial", "checkpoint-random"}
@@ -82,14 +83,14 @@ def test_every_checkpoint_is_evaluated_once(root):
 
 
 def test_other_settings_evaluate_again_but_another_dataset_is_refused(root, tmp_path):
-    assert len(job.evaluate(config(root), root / "run", step=8)) <= 1
-    assert len(job.evaluate(config(root, seed=1), root / "run", step=8)) == 1
+    assert len(job.evaluate(config(root), WorkdirOrigin(root / "run"), step=8)) <= 1
+    assert len(job.evaluate(config(root, seed=1), WorkdirOrigin(root / "run"), step=8)) == 1
     other = write_tiny_dataset(tmp_path / "other", patients=36, seed=9)
     elsewhere = config(root, data=str(other), seed=1)
     with pytest.raises(UserError, match="another dataset"):
-        job.evaluate(elsewhere, root / "run", step=8)
+        job.evaluate(elsewhere, WorkdirOrigin(root / "run"), step=8)
     named = dataclasses.replace(elsewhere, suffix="other")
-    (folder,) = job.evaluate(named, root / "run", step=8)
+    (folder,) = job.evaluate(named, WorkdirOrigin(root / "run"), step=8)
     assert folder.parent.name == "zero_shot_other"
     assert read_rows(folder / "results.json")[0].evaluator == "zero_shot_other"
 
@@ -97,7 +98,7 @@ def test_other_settings_evaluate_again_but_another_dataset_is_refused(root, tmp_
 def test_the_probe_has_every_baseline_beside_it(root):
     ceiling = config(root, "linear_probe", ceiling_workdir=str(root / "supervised"))
     last = dataclasses.replace(ceiling, schedule="last_checkpoint")
-    (folder,) = job.evaluate(last, root / "run")
+    (folder,) = job.evaluate(last, WorkdirOrigin(root / "run"))
     rows = read_rows(folder / "results.json")
     encoders = {r.encoder for r in rows if r.metric == "auroc"}
     assert encoders == {"checkpoint", "random", "supervised", "pixels_pca", "trivial"}
@@ -111,21 +112,21 @@ def test_the_probe_has_every_baseline_beside_it(root):
 
 
 def test_retrieval_counts_duplicates_apart(root):
-    (folder,) = job.evaluate(config(root, "retrieval"), root / "run", step=8)
+    (folder,) = job.evaluate(config(root, "retrieval"), WorkdirOrigin(root / "run"), step=8)
     tasks = {r.task for r in read_rows(folder / "results.json")}
     assert {"report_to_study", "report_to_study_or_duplicate", "study_to_report"} <= tasks
 
 
 def test_patients_that_were_trained_on_are_refused(root):
     with pytest.raises(UserError, match="were trained on"):
-        Job(config(root, fold=(0, 5)), root / "run")
+        Job(config(root, fold=(0, 5)), WorkdirOrigin(root / "run"))
 
 
 def test_another_contract_is_refused_and_every_field_named(root, tmp_path):
     other = write_tiny_dataset(tmp_path / "ds")
     save_contract(other, dataclasses.replace(tiny_contract(), spacing_mm=1.5, crop="centre"))
     with pytest.raises(UserError, match=r"spacing_mm: dataset 1\.5, checkpoint 2\.0; crop:"):
-        Job(config(root, data=str(other)), root / "run")
+        Job(config(root, data=str(other)), WorkdirOrigin(root / "run"))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_follow_evaluates_as_checkpoints_appear_and_ends_with_the_run(root, monk
 
     thread = threading.Thread(target=trainer)
     thread.start()
-    found = job.evaluate(config(root, suffix="follow"), root / "run", follow=True)
+    found = job.follow(config(root, suffix="follow"), root / "run")
     thread.join()
     assert [f.name for f in found] == ["3", "6", "8"]
 
@@ -195,7 +196,7 @@ def test_follow_gives_up_on_a_dead_trainer_and_keeps_what_it_has(root, monkeypat
     fake_status(root / "run", "running", 8)
     patient = config(root, suffix="dead", patience_s=0.5)
     with pytest.raises(PreemptedError, match="no sign of the trainer"):
-        job.evaluate(patient, root / "run", follow=True)
+        job.follow(patient, root / "run")
     fake_status(root / "run", "done", 8)
     assert (root / "run" / "evals" / "zero_shot_dead" / "8" / "results.json").is_file()
 

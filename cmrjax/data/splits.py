@@ -89,6 +89,12 @@ def load_splits(directory: Path) -> Splits:
         raise UserError("is not a splits file", where=str(path)) from None
 
 
+def splits_fingerprint(splits: Splits) -> str:
+    """A hash of who is in which split and fold: equal for equal splits, and says no id."""
+    listed = [[p, *splits.assignment[p]] for p in sorted(splits.assignment)]
+    return hashlib.sha256(json.dumps([splits.folds, listed]).encode()).hexdigest()
+
+
 def _shuffle_key(patient: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}/{patient}".encode()).digest()
 

@@ -95,7 +95,8 @@ class Encoder:
             mask: bool `[b, cines]`, False where a study has no such cine.
         """
         z = self.encode_cine(cines.reshape(-1, *cines.shape[2:]))
-        return np.asarray(l2_normalise(masked_mean(jnp.reshape(z, (*mask.shape, -1)), mask)))
+        z = jnp.reshape(z, (*mask.shape, -1))
+        return np.asarray(l2_normalise(masked_mean(z, jnp.asarray(mask))))
 
     def encode_text(self, sentences: Sequence[str]) -> np.ndarray:
         """Unit vectors `z_text` `[n, d]` of sentences.

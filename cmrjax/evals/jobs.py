@@ -1,7 +1,7 @@
 """One evaluator on one checkpoint: opens the data, embeds, evaluates, writes."""
 
-import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 import cmrjax.core.partitioning  # noqa: F401  (its flax setting; networks are built below)
-from cmrjax.core import checkpoint
 from cmrjax.core.errors import UserError
-from cmrjax.data.contract import load_checkpoint_contract, require_same
+from cmrjax.data.contract import require_same
 from cmrjax.data.records import RecordSource
-from cmrjax.data.splits import load_splits
 from cmrjax.evals import baselines, linear_probe, metrics, retrieval, zero_shot
 from cmrjax.evals.base import SETTINGS, Result, is_done, result_folder, write_result
 from cmrjax.evals.embeddings import (
@@ -28,11 +26,11 @@ from cmrjax.evals.embeddings import (
     split_label,
 )
 from cmrjax.evals.encoder import Encoder
-from cmrjax.evals.workdir_encoder import load_encoder, random_encoder
-from cmrjax.experiment import load_run_config
+from cmrjax.evals.origin import Origin, WorkdirOrigin
 
 EVALUATORS = ("zero_shot", "linear_probe", "retrieval")
 SCHEDULES = ("every_checkpoint", "last_checkpoint")
+log = logging.getLogger("cmrjax.evaluate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,8 @@ class EvalConfig:
 
     Args:
         evaluator: 'zero_shot', 'linear_probe' or 'retrieval'.
-        data: a dataset directory; empty takes the one that the run was trained on.
+        data: a dataset directory; empty takes the one that the run was trained on, which a model
+            folder does not name.
         split: 'test' or 'val'.
         fold: `(i, k)`; empty takes the pinned split, or with empty `data` the run's own fold.
         tasks: labels; empty takes all that apply.
@@ -94,35 +93,34 @@ class EvalConfig:
 
 
 class Job:
-    """An evaluator job on a workdir, everything checked before anything is computed.
+    """An evaluator job on a model, everything checked before anything is computed.
 
     Args:
         config: what to evaluate.
-        workdir: of a train job.
+        origin: where the model comes from.
 
     Raises:
-        UserError: no workdir, no dataset, a contract that differs, patients who were trained on.
+        UserError: no dataset, a contract that differs, patients who were trained on.
     """
 
-    def __init__(self, config: EvalConfig, workdir: Path):
-        self.config, self.workdir = config, workdir
-        contract, self.input = load_checkpoint_contract(workdir)
-        self.run = load_run_config(workdir)
-        trained = self.run.data_config()
-        self.directory = Path(config.data or trained.dataset)
-        self.source = RecordSource(self.directory)
-        require_same(self.source.contract, contract, where=str(self.directory))
-        fold = config.fold or (() if config.data else trained.fold)
-        self.fold = (fold[0], fold[1]) if fold else None
-        self._refuse_trained_patients(workdir)
-        if config.ceiling_workdir:
-            ceiling = Path(config.ceiling_workdir)
-            require_same(
-                self.source.contract,
-                load_checkpoint_contract(ceiling)[0],
-                where="config.ceiling_workdir",
+    def __init__(self, config: EvalConfig, origin: Origin):
+        self.config, self.origin, self.input = config, origin, origin.input
+        trained, trained_fold = origin.data
+        if not (config.data or trained):
+            raise UserError(
+                "a model folder names no dataset",
+                where=str(origin.directory),
+                fix="give --config.data=DIR",
             )
-            self._refuse_trained_patients(ceiling)
+        self.directory = Path(config.data or trained)
+        self.source = RecordSource(self.directory)
+        fold = config.fold or (() if config.data else trained_fold)
+        self.fold = (fold[0], fold[1]) if fold else None
+        self._require_fit(origin, where=str(self.directory))
+        self._ceiling: Origin | None = None
+        if config.ceiling_workdir:
+            self._ceiling = WorkdirOrigin(Path(config.ceiling_workdir))
+            self._require_fit(self._ceiling, where="config.ceiling_workdir")
         self.tasks = self._tasks()
         self._cohorts: dict[str, Cohort] = {}
 
@@ -132,28 +130,22 @@ class Job:
         fold = "" if self.fold is None else f"_fold{self.fold[0]}of{self.fold[1]}"
         return self.config.name + fold
 
-    def _refuse_trained_patients(self, workdir: Path) -> None:
-        """Evaluated patients may not have been trained on, by this run or one that it starts from.
+    def _require_fit(self, origin: Origin, *, where: str) -> None:
+        """The dataset is prepared as the model's was, and no patient was trained on.
 
-        A training dataset that is not at hand cannot be checked.
+        A training dataset that is not known or not at hand cannot be checked.
         """
+        if origin.contract is not None:
+            require_same(self.source.contract, origin.contract, where=where)
+        else:
+            log.warning("%s has no dataset contract: any dataset is accepted", origin.directory)
         mine = self.source.splits.patients(self.config.split, self.fold)
-        while True:
-            run = load_run_config(workdir)
-            trained = run.data_config()
-            if (Path(trained.dataset) / "splits.json").is_file():
-                fold = (trained.fold[0], trained.fold[1]) if trained.fold else None
-                seen = load_splits(Path(trained.dataset)).patients(trained.split, fold)
-                if both := mine & seen:
-                    raise UserError(
-                        f"{len(both)} of {len(mine)} patients were trained on",
-                        where=str(workdir),
-                        fix="evaluate the split and fold that the run was trained on",
-                    )
-            before = run.pretrained_config().workdir
-            if not before or not (Path(before) / "config.json").is_file():
-                return
-            workdir = Path(before)
+        if both := mine & origin.seen(self.source):
+            raise UserError(
+                f"{len(both)} of {len(mine)} patients were trained on",
+                where=str(origin.directory),
+                fix="evaluate the split and fold that the model was trained on",
+            )
 
     def _tasks(self) -> dict[str, Mapping[str, Any]]:
         """The labels to evaluate, in the dataset's order."""
@@ -192,8 +184,12 @@ class Job:
         config = json.loads(json.dumps(asdict(self.config) | {"fold": self.fold}))
         for key in ("schedule", "patience_s", "batch_size"):
             del config[key]
-        identity = _hash(checkpoint.folder(self.workdir, step) / checkpoint.MANIFEST)
-        return {"config": config, "dataset": self.fingerprint, "checkpoint": identity}
+        return {
+            "config": config,
+            "dataset": self.fingerprint,
+            "checkpoint": self.origin.identity(step),
+            **self.origin.remarks,
+        }
 
     def is_current(self, step: int) -> bool:
         """Whether this step is evaluated, with these settings.
@@ -201,9 +197,9 @@ class Job:
         Raises:
             UserError: it is, on another dataset; those numbers are not thrown away silently.
         """
-        if not is_done(self.workdir, self.folder_name, step):
+        if not is_done(self.origin.directory, self.folder_name, step):
             return False
-        folder = result_folder(self.workdir, self.folder_name, step)
+        folder = result_folder(self.origin.directory, self.folder_name, step)
         try:
             before = json.loads((folder / SETTINGS).read_text())
         except (OSError, ValueError):
@@ -229,14 +225,14 @@ class Job:
     @cached_property
     def random(self) -> Encoder:
         """The network before its first step."""
-        return random_encoder(self.workdir)
+        return self.origin.untrained()
 
     @cached_property
     def ceiling(self) -> Encoder | None:
-        """The supervised network, where one is given."""
-        if not self.config.ceiling_workdir:
+        """The supervised network at its last step, where one is given."""
+        if self._ceiling is None:
             return None
-        return load_encoder(Path(self.config.ceiling_workdir), name="supervised")
+        return self._ceiling.encoder(_last_step(self._ceiling), name="supervised")
 
     def embed(self, encoder: Encoder, split: str) -> StudyEmbeddings:
         """Embeddings of a split, from the cache that all evaluators share."""
@@ -245,14 +241,14 @@ class Job:
             self.cohort(split),
             batch_size=self.config.batch_size,
             identity=self._identity(encoder),
-            cache=self.workdir / "evals" / "_embeddings",
+            cache=self.origin.directory / "evals" / "_embeddings",
         )
 
     def _identity(self, encoder: Encoder) -> str:
         if encoder.name == "random":
-            return _hash(self.workdir / "config.json")
-        named = self.config.ceiling_workdir if encoder.name == "supervised" else self.workdir
-        return _hash(checkpoint.folder(Path(named), encoder.step) / checkpoint.MANIFEST)
+            return self.origin.untrained_identity()
+        ceiling = self._ceiling if encoder.name == "supervised" else None
+        return (ceiling or self.origin).identity(encoder.step)
 
     def evaluate(self, step: int) -> Path:
         """Evaluates one checkpoint and writes its result folder.
@@ -260,7 +256,7 @@ class Job:
         Returns:
             The folder.
         """
-        encoder = load_encoder(self.workdir, step=step)
+        encoder = self.origin.encoder(step)
         how = metrics.Resampling(
             split=split_label(self.config.split, self.fold),
             step=step,
@@ -274,7 +270,9 @@ class Job:
         }
         result = by_evaluator[self.config.evaluator](encoder, how)
         settings = self.settings(step)
-        return write_result(self.workdir, self.folder_name, step, result, settings=settings)
+        return write_result(
+            self.origin.directory, self.folder_name, step, result, settings=settings
+        )
 
     def _zero_shot(self, encoder: Encoder, how: metrics.Resampling) -> Result:
         encoders = [encoder, self.random]
@@ -317,7 +315,7 @@ class Job:
     def _pixels(self, split: str) -> np.ndarray:
         cohort = self.cohort(split)
         (pixels,) = cached(
-            self.workdir / "evals" / "_embeddings",
+            self.origin.directory / "evals" / "_embeddings",
             "0/pixels",
             cohort,
             key=f"{baselines.PIXEL_FRAMES}x{baselines.PIXEL_SIDE}:{self.input}",
@@ -336,5 +334,14 @@ class Job:
         )
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+def _last_step(origin: Origin) -> int:
+    """Its newest step.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (steps := origin.steps()):
+        raise UserError(
+            "no complete checkpoint", where=str(origin.directory), fix="run cmrjax train first"
+        )
+    return steps[-1]

@@ -88,9 +88,13 @@ class Model:
 
     def untrained(self, seed: int) -> "Model":
         """The same network before its first step."""
-        # Compiled as one program, as training does it: the same bits, and kept between jobs.
-        params = jax.jit(partial(init_params, self.config))(jax.random.key(seed))
-        return dataclasses.replace(self, params=params, step=0)
+        return dataclasses.replace(self, params=_drawn(self.config, jax.random.key(seed)), step=0)
+
+
+@partial(jax.jit, static_argnames="config")
+def _drawn(config: ModelConfig, key: jax.Array) -> dict[str, Any]:
+    # Compiled as one program, as training does it: the same bits, and kept between jobs.
+    return init_params(config, key)
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

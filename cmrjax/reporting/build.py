@@ -13,6 +13,7 @@ from cmrjax.data.records import RecordSource, Study, studies
 from cmrjax.data.splits import SPLIT_NAMES
 from cmrjax.evals.embeddings import Cohort, read_cohort
 from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.origin import WorkdirOrigin
 from cmrjax.evals.workdir_encoder import load_encoder
 from cmrjax.evals.zero_shot import Ensemble, load_prompts
 from cmrjax.reporting import figures, similar, tables, words
@@ -130,7 +131,7 @@ def _evaluation(run: Run, source: RecordSource) -> Job:
     config = EvalConfig(
         evaluator="retrieval", data=str(source.directory), fold=_fold(run) or (), batch_size=32
     )
-    return Job(config, run.workdir)
+    return Job(config, WorkdirOrigin(run.workdir))
 
 
 def _prompts(run: Run) -> dict[str, Ensemble]:

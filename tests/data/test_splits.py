@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.splits import load_splits, make_splits, save_splits
+from cmrjax.data.splits import (
+    Splits,
+    load_splits,
+    make_splits,
+    save_splits,
+    splits_fingerprint,
+)
 
 
 def labels(n: int, seed: int = 0, share: float = 0.2) -> dict[str, np.ndarray]:
@@ -67,3 +73,16 @@ def test_file_and_bad_questions(tmp_path):
 def test_patients_without_labels_are_dealt_too():
     splits = make_splits({f"{i}": np.zeros(0, bool) for i in range(100)})
     assert [len(splits.patients(s)) for s in ("train", "val", "test")] == [64, 9, 27]
+
+
+def test_a_fingerprint_is_of_who_is_where_and_not_of_their_order():
+    splits = Splits(5, {"a": ("train", 0), "b": ("test", 1)})
+    same = Splits(5, {"b": ("test", 1), "a": ("train", 0)})
+    assert splits_fingerprint(splits) == splits_fingerprint(same)
+    others = [
+        Splits(4, splits.assignment),
+        Splits(5, {"a": ("train", 0), "b": ("test", 2)}),
+        Splits(5, {"a": ("train", 0), "b": ("val", 1)}),
+        Splits(5, {"a": ("train", 0), "c": ("test", 1)}),
+    ]
+    assert len({splits_fingerprint(s) for s in (splits, *others)}) == 5

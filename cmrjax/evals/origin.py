@@ -1,0 +1,222 @@
+"""Where the model of an evaluator job comes from: a run's workdir, or a model folder."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from cmrjax.core import checkpoint
+from cmrjax.core.manifest import MANIFEST, sha256
+from cmrjax.data.contract import DatasetContract, InputContract, load_checkpoint_contract
+from cmrjax.data.records import RecordSource
+from cmrjax.data.splits import SPLITS_FILE, load_splits, splits_fingerprint
+from cmrjax.evals.embeddings import dataset_fingerprint
+from cmrjax.evals.encoder import Encoder, make_encoder
+from cmrjax.evals.model import Model, TrainedOn, Training
+from cmrjax.evals.model_folder import WEIGHTS_FILE, read_model_folder
+from cmrjax.evals.workdir_encoder import load_encoder, load_workdir_model, random_encoder
+from cmrjax.experiment import RunConfig, load_run_config
+
+Fold = tuple[int, int] | None
+
+
+class Origin(Protocol):
+    """What an evaluator job needs to know of a model besides its vectors."""
+
+    @property
+    def directory(self) -> Path:
+        """Where `evals/` and `results.json` go."""
+        ...
+
+    @property
+    def contract(self) -> DatasetContract | None:
+        """Of the data that it was trained on; None where there is none to compare."""
+        ...
+
+    @property
+    def input(self) -> InputContract:
+        """What it adds between a record and its input."""
+        ...
+
+    @property
+    def data(self) -> tuple[str, Fold]:
+        """The dataset and fold of its training; an empty name where it is not known."""
+        ...
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """What `settings.json` has to say of the model."""
+        ...
+
+    def steps(self) -> list[int]:
+        """The steps that there are, ascending."""
+        ...
+
+    def encoder(self, step: int, *, name: str = "checkpoint") -> Encoder:
+        """The model at a step."""
+        ...
+
+    def untrained(self) -> Encoder:
+        """The same network before its first step, named 'random'."""
+        ...
+
+    def identity(self, step: int) -> str:
+        """A hash of the weights of a step."""
+        ...
+
+    def untrained_identity(self) -> str:
+        """A hash of what the untrained network depends on."""
+        ...
+
+    def seen(self, source: RecordSource) -> frozenset[str]:
+        """Patients that are known to have been trained on, whether of this dataset or not."""
+        ...
+
+
+class WorkdirOrigin:
+    """The checkpoints of a run.
+
+    Args:
+        directory: of a train job.
+
+    Raises:
+        UserError: the folder is no workdir.
+    """
+
+    remarks: Mapping[str, str] = {}
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.contract, self.input = load_checkpoint_contract(directory)
+        trained = load_run_config(directory).data_config()
+        self.data: tuple[str, Fold] = trained.dataset, _fold(trained.fold)
+
+    def steps(self) -> list[int]:
+        """The complete checkpoints."""
+        return checkpoint.steps(self.directory)
+
+    def encoder(self, step: int, *, name: str = "checkpoint") -> Encoder:
+        """The checkpoint of a step."""
+        return load_encoder(self.directory, step=step, name=name)
+
+    def untrained(self) -> Encoder:
+        """The run's network before its first step."""
+        return random_encoder(self.directory)
+
+    def identity(self, step: int) -> str:
+        """Of the checkpoint's manifest."""
+        return sha256(checkpoint.folder(self.directory, step) / MANIFEST)
+
+    def untrained_identity(self) -> str:
+        """Of the run's config."""
+        return sha256(self.directory / "config.json")
+
+    def seen(self, source: RecordSource) -> frozenset[str]:
+        """Patients of every training dataset that is at hand, also of runs that it starts from."""
+        del source
+        found: frozenset[str] = frozenset()
+        for run in _runs(self.directory):
+            trained = run.data_config()
+            if (Path(trained.dataset) / SPLITS_FILE).is_file():
+                splits = load_splits(Path(trained.dataset))
+                found |= splits.patients(trained.split, _fold(trained.fold))
+        return found
+
+
+class FolderOrigin:
+    """A model folder, exported or imported.
+
+    Args:
+        directory: the folder.
+
+    Raises:
+        UserError: it is none.
+        CorruptDataError: a file is damaged.
+    """
+
+    data: tuple[str, Fold] = ("", None)
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        model = read_model_folder(directory)
+        self.contract, self.input, self._model = model.dataset_contract, model.input, model
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """That nothing could be compared, where nothing could."""
+        if self.contract is not None:
+            return {}
+        return {"contract": "the model has none: any dataset was accepted"}
+
+    def steps(self) -> list[int]:
+        """Its one step."""
+        return [self._model.step]
+
+    def encoder(self, step: int, *, name: str = "checkpoint") -> Encoder:
+        """The model; it has one step."""
+        assert step == self._model.step
+        return make_encoder(self._model, name=name)
+
+    def untrained(self) -> Encoder:
+        """Its network before the first step, drawn as its own run did where that is known."""
+        training = self._model.training
+        return make_encoder(self._model.untrained(training.seed if training else 0), name="random")
+
+    def identity(self, step: int) -> str:
+        """Of the weights' file."""
+        del step
+        return sha256(self.directory / WEIGHTS_FILE)
+
+    def untrained_identity(self) -> str:
+        """Of the folder's config."""
+        return sha256(self.directory / "config.json")
+
+    def seen(self, source: RecordSource) -> frozenset[str]:
+        """Patients of this dataset, where its splits are those that were trained on.
+
+        The folder holds no ids, so patients whom two datasets share are not found.
+        """
+        mine = splits_fingerprint(source.splits)
+        found: frozenset[str] = frozenset()
+        for part in self._model.training.data if self._model.training else ():
+            if part.splits == mine:
+                found |= source.splits.patients(part.split, part.fold)
+        return found
+
+
+def load_trained_model(workdir: Path, *, step: int | None = None) -> Model:
+    """A checkpoint's model that says whose data trained it, as far as the data is at hand.
+
+    Raises:
+        UserError: the workdir has no such checkpoint.
+        CorruptDataError: the checkpoint is damaged.
+    """
+    model = load_workdir_model(workdir, step=step)
+    run = load_run_config(workdir)
+    data = tuple(_trained_on(r) for r in _runs(workdir))
+    training = Training(objective=run.objective_name, seed=run.seed, data=data)
+    return dataclasses.replace(model, training=training)
+
+
+def _trained_on(run: RunConfig) -> TrainedOn:
+    config = run.data_config()
+    dataset = splits = ""
+    if (Path(config.dataset) / SPLITS_FILE).is_file():
+        source = RecordSource(Path(config.dataset))
+        dataset, splits = dataset_fingerprint(source), splits_fingerprint(source.splits)
+    return TrainedOn(dataset=dataset, splits=splits, split=config.split, fold=_fold(config.fold))
+
+
+def _runs(workdir: Path) -> Iterator[RunConfig]:
+    """The run of a workdir, and those that it starts from while they are at hand."""
+    while True:
+        run = load_run_config(workdir)
+        yield run
+        before = run.pretrained_config().workdir
+        if not before or not (Path(before) / "config.json").is_file():
+            return
+        workdir = Path(before)
+
+
+def _fold(fold: tuple[int, ...]) -> Fold:
+    return (fold[0], fold[1]) if fold else None
