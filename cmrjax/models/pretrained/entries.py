@@ -2,7 +2,6 @@
 
 A layout (`bert.py`, `vit.py`, ...) is a module with
 
-    KIND                                    # 'video' or 'text'
     FREE                                    # fields of the config that the source leaves open
     matches(weights) -> bool                # is this file of this layout?
     config_from(weights, options) -> our config, as the source says it is
@@ -84,7 +83,7 @@ def qkv(
     width: int,
     *,
     layer: int | None = None,
-    bias: bool = True,
+    bias: bool | None = True,
 ) -> list[Entry]:
     """Three torch linear layers, the query's, key's and value's, to our one.
 
@@ -94,6 +93,7 @@ def qkv(
         width: of the tokens.
         layer: row of the stacked parameter.
         bias: whether the source has biases; zeros stand for them otherwise, which is the same.
+            None leaves the bias to the caller.
     """
     kernel = Entry(
         path=(*path, "kernel"),
@@ -102,6 +102,8 @@ def qkv(
         shapes=((width, width),) * 3,
         layer=layer,
     )
+    if bias is None:
+        return [kernel]
     if not bias:
         return [kernel, zeros((*path, "bias"), (3 * width,), "no bias in the source", layer=layer)]
     one = Entry(

@@ -31,6 +31,7 @@ class ImportOptions:
             beside the weights (preprocessor_config.json, timm's config.json).
         std: the same, its divisor.
         heads: attention heads, where no config says it.
+        max_tokens: longest sentence; fewer than the source's cut its positions, 0 keeps all.
         pool: 'mean', 'cls' or (BERT) 'pooler'; empty takes the source's own.
         allow_missing: patterns (fnmatch) of our parameters that may keep their initial values.
         allow_unexpected: patterns of the source's keys that are left out.
@@ -45,6 +46,7 @@ class ImportOptions:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     heads: int = 0
+    max_tokens: int = 0
     pool: str = ""
     allow_missing: tuple[str, ...] = ()
     allow_unexpected: tuple[str, ...] = ()
@@ -60,6 +62,6 @@ class ImportOptions:
             raise UserError("mean and std differ in length", where="import", fix="give both")
         if any(value <= 0 for value in self.std):
             raise UserError(f"std = {self.std}", where="import", fix="give numbers above 0")
-        for key in ("frames", "size", "tubelet_frames", "heads"):
+        for key in ("frames", "size", "tubelet_frames", "heads", "max_tokens"):
             if getattr(self, key) < 0:
                 raise UserError(f"{key} = {getattr(self, key)}", where="import", fix="give 0 or 1+")
