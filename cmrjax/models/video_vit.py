@@ -273,7 +273,7 @@ class VideoViT(nnx.Module):
         if self.config.motion_gain:
             x = cosine_series(x, self.config.tubelet[0], self.config.motion_gain)
         x = self.embed(x)
-        return x.reshape(len(x), self.config.grid[0], -1, x.shape[-1])
+        return x.reshape(x.shape[0], self.config.grid[0], -1, x.shape[-1])
 
     def _joint(self, x: jax.Array, valid: jax.Array | None):
         """One trunk over all tokens, joint or divided."""
@@ -330,4 +330,4 @@ class VideoViT(nnx.Module):
 
 def token_mask(frames: jax.Array, tubelet_frames: int) -> jax.Array:
     """Which times have a frame that is there: `[b, t]` to `[b, t / tubelet_frames]`."""
-    return frames.reshape(len(frames), -1, tubelet_frames).any(axis=-1)
+    return frames.reshape(frames.shape[0], -1, tubelet_frames).any(axis=-1)
