@@ -4,6 +4,7 @@ Uncompressed little-endian files, nearly all of an MR archive, are walked here: 
 as a general parser, which every other file still goes to. Nothing but the wanted elements is kept.
 """
 
+import logging
 import os
 import struct
 import warnings
@@ -16,6 +17,16 @@ import pydicom
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
+from cmrjax.data.deid.headers import IDENTIFYING, Identifier
+from cmrjax.data.deid.pixels import (
+    CURVES,
+    OVERLAYS,
+    dropped_planes,
+    mask_unused_bits,
+    text_in_pixels,
+)
+
+logging.getLogger("pydicom").propagate = False  # its warnings quote values of the file
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 MAX_PIXEL_BYTES = 256 << 20
@@ -27,9 +38,11 @@ _LONG = frozenset(
 _CHARSET, _STUDY, _SYNTAX, _ACCESSION = 0x00080005, 0x0020000D, 0x00020010, 0x00080050
 _TEXT = {
     "image_type": 0x00080008,
+    "sop_class": 0x00080016,
     "sop_uid": 0x00080018,
     "accession": _ACCESSION,
     "modality": 0x00080060,
+    "conversion_type": 0x00080064,
     "series_description": 0x0008103E,
     "patient_id": 0x00100020,
     "study_uid": _STUDY,
@@ -54,17 +67,13 @@ _SHORTS = {
     "rows": 0x00280010,
     "columns": 0x00280011,
     "bits": 0x00280100,
+    "bits_stored": 0x00280101,
     "signed": 0x00280103,
 }
-# Names, numbers and places of people, which reports may repeat.
-IDENTIFYING = (
-    *(0x00080080, 0x00080081, 0x00080090, 0x00081010, 0x00081040, 0x00081048, 0x00081050),
-    *(0x00081060, 0x00081070, 0x00100010, 0x00100020, 0x00100030, 0x00101000, 0x00101001),
-    *(0x00101005, 0x00101040, 0x00101060, 0x00102154, 0x00321032, 0x00200010, _ACCESSION),
-)
 _WANTED = frozenset(
     (_CHARSET, *_TEXT.values(), *_NUMBERS.values(), *_SHORTS.values(), *IDENTIFYING)
 )
+_ASKED = _WANTED | OVERLAYS | CURVES  # of the last two only that they are there
 
 
 class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a failure)
@@ -85,8 +94,9 @@ class Image:
     """The header of one single-frame MR image: what `prepare` needs, and no more.
 
     Lengths are mm, times ms; NaN where the file says nothing. `identifiers` are header texts that
-    identify people, kept in memory alone to find them in the report. `pixel_offset` is -1 when the
-    general parser must read the pixels.
+    identify people, kept in memory alone to find them in the report. `dropped` names planes beside
+    the pixels, which are never read; `quarantine` says why the pixels may hold text. `pixel_offset`
+    is -1 when the general parser must read the pixels.
     """
 
     path: str
@@ -107,12 +117,15 @@ class Image:
     rows: int
     columns: int
     bits: int
+    bits_stored: int
     signed: bool
     slope: float
     intercept: float
     inverted: bool
     pixel_offset: int
-    identifiers: tuple[str, ...]
+    identifiers: tuple[Identifier, ...]
+    dropped: tuple[str, ...]
+    quarantine: str | None
 
 
 def _walk(
@@ -205,6 +218,7 @@ def _raw(dataset: pydicom.Dataset) -> dict[int, bytes]:
 
 def _wanted_values(dataset: pydicom.Dataset) -> dict[int, bytes]:
     values = {_CHARSET: b"ISO_IR 192"}
+    values |= {tag: b"" for tag in OVERLAYS | CURVES if tag in dataset}
     for tag in _WANTED - {_CHARSET}:
         value = dataset[tag].value if tag in dataset else None
         if value is None:
@@ -254,7 +268,7 @@ def read_header(path: str) -> Image:
     try:
         data = Path(path).read_bytes()
         at, explicit = _start(data)
-        values, offset, length = _walk(data, at, explicit=explicit, wanted=_WANTED, last=_PIXELS)
+        values, offset, length = _walk(data, at, explicit=explicit, wanted=_ASKED, last=_PIXELS)
         charset = _text(values.get(_CHARSET, b""))
         if charset not in ("", "ISO_IR 6", "ISO_IR 100", "ISO_IR 192"):
             raise _Unusual
@@ -294,8 +308,7 @@ def _image(path: str, values: Mapping[int, bytes], offset: int) -> Image:
     }
     if text["modality"] != "MR":
         raise Rejected("not_mr")
-    if text["burned_in"] == "YES":
-        raise Rejected("burned_in_text")
+    image_type = tuple(v.strip() for v in text["image_type"].split("\\"))
     if not np.isnan(one["frames"]) and one["frames"] > 1:
         raise Rejected("multi_frame")
     if short["samples"] != 1 or not text["photometric"].startswith("MONOCHROME"):
@@ -310,7 +323,7 @@ def _image(path: str, values: Mapping[int, bytes], offset: int) -> Image:
         raise Rejected("no_geometry")
     if not (min(spacing) >= 0.05 and max(spacing) <= 50):
         raise Rejected("no_geometry")
-    people = [_text(values[tag], encoding) for tag in IDENTIFYING if values.get(tag)]
+    people = ((tag, _text(values[tag], encoding)) for tag in IDENTIFYING if values.get(tag))
     return Image(
         path=path,
         study_uid=text["study_uid"],
@@ -323,19 +336,28 @@ def _image(path: str, values: Mapping[int, bytes], offset: int) -> Image:
         instance=one["instance"],
         trigger=one["trigger"],
         inversion_time=one["inversion_time"],
-        image_type=tuple(v.strip() for v in text["image_type"].split("\\")),
+        image_type=image_type,
         position=place[0],
         orientation=place[1],
         spacing=spacing,
         rows=short["rows"],
         columns=short["columns"],
         bits=short["bits"],
+        bits_stored=short["bits_stored"] or short["bits"],
         signed=bool(short["signed"]),
         slope=1.0 if np.isnan(one["slope"]) else one["slope"],
         intercept=0.0 if np.isnan(one["intercept"]) else one["intercept"],
         inverted=text["photometric"] == "MONOCHROME1",
         pixel_offset=offset,
-        identifiers=tuple(dict.fromkeys(filter(None, people))),
+        identifiers=tuple((tag, value) for tag, value in people if value),
+        dropped=dropped_planes(values),
+        quarantine=text_in_pixels(
+            sop_class=text["sop_class"],
+            image_type=image_type,
+            burned_in=text["burned_in"],
+            conversion_type=text["conversion_type"],
+            series_description=text["series_description"],
+        ),
     )
 
 
@@ -351,7 +373,7 @@ def read_pixels(image: Image) -> np.ndarray:
         stored = np.fromfile(image.path, kind, count=shape[0] * shape[1], offset=image.pixel_offset)
         if stored.size != shape[0] * shape[1]:
             raise Rejected("truncated")
-        stored = stored.reshape(shape)
+        stored = mask_unused_bits(stored.reshape(shape), bits_stored=image.bits_stored)
     else:
         dataset = _general(image.path)
         try:

@@ -37,7 +37,7 @@ def test_header_and_pixels_equal_pydicoms(tmp_path, pixels, implicit, kind):
     assert image.orientation == AXIAL
     assert (image.trigger, image.instance) == (37.5, 1)
     assert np.isnan(image.inversion_time)
-    assert {"Doe^Jo", "Testperson^Erika", "P1", "A1"} <= set(image.identifiers)
+    assert {"Doe^Jo", "Testperson^Erika", "P1", "A1"} <= {text for _, text in image.identifiers}
     np.testing.assert_allclose(read_pixels(image), dataset.pixel_array * 2.0 - 7)
 
 
@@ -52,7 +52,6 @@ def test_monochrome1_is_turned_so_that_bright_is_more(tmp_path, pixels):
     [
         ({"Modality": "CT"}, "not_mr"),
         ({"NumberOfFrames": 3}, "multi_frame"),
-        ({"BurnedInAnnotation": "YES"}, "burned_in_text"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "not_grey"),
         ({"ImagePositionPatient": None}, "no_geometry"),
         ({"PixelSpacing": [0.0, 0.0]}, "no_geometry"),

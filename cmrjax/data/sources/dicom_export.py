@@ -9,6 +9,7 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import geometry
+from cmrjax.data.deid.headers import patient_key
 from cmrjax.data.deid.text import scrub
 from cmrjax.data.dicom import Image, Rejected, read_header, read_pixels, study_of
 from cmrjax.data.series import Cine, cines_of
@@ -71,10 +72,10 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     if not loaded:
         rejected["study.no_cine"] += 1
         return StudyResult(study_id, rejected=rejected)
-    patient = min((i.patient_id for i in images if i.patient_id), default=task.study_uid)
-    patient_id = settings.hasher.id("patient", patient)
-    known = sorted({text for image in images for text in image.identifiers})
-    report, scrubbed = scrub(task.report, known)
+    known = sorted({pair for image in images for pair in image.identifiers})
+    patient_id = settings.hasher.id("patient", patient_key(known) or task.study_uid)
+    report, scrubbed = scrub(task.report, (text for _, text in known))
+    scrubbed.update(f"dropped.{name}" for image in images for name in image.dropped)
     raw = [
         _raw_cine(cine, frames, centre, settings)
         for (cine, frames), centre in zip(loaded, _centres(loaded), strict=True)
@@ -106,9 +107,14 @@ def _headers(paths: Sequence[str]) -> tuple[list[Image], Counter[str]]:
     images, rejected = [], Counter()
     for path in paths:
         try:
-            images.append(read_header(path))
+            image = read_header(path)
         except Rejected as reason:
             rejected[f"file.{reason.reason}"] += 1
+            continue
+        if image.quarantine:
+            rejected[f"file.{image.quarantine}"] += 1
+        else:
+            images.append(image)
     return images, rejected
 
 

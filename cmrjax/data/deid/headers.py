@@ -1,0 +1,103 @@
+"""Which header elements say who somebody is: read to find the same in the report, never stored."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+# (group, element) -> what it holds. Kinds: a person's name, a number or code, a date, a place.
+IDENTIFYING: Mapping[int, str] = {
+    0x00080020: "date",  # StudyDate
+    0x00080021: "date",  # SeriesDate
+    0x00080022: "date",  # AcquisitionDate
+    0x00080023: "date",  # ContentDate
+    0x0008002A: "date",  # AcquisitionDateTime
+    0x00080050: "id",  # AccessionNumber
+    0x00080080: "place",  # InstitutionName
+    0x00080081: "place",  # InstitutionAddress
+    0x00080090: "name",  # ReferringPhysicianName
+    0x00080092: "place",  # ReferringPhysicianAddress
+    0x00080094: "id",  # ReferringPhysicianTelephoneNumbers
+    0x0008009C: "name",  # ConsultingPhysicianName
+    0x00081010: "id",  # StationName
+    0x00081040: "place",  # InstitutionalDepartmentName
+    0x00081048: "name",  # PhysiciansOfRecord
+    0x00081050: "name",  # PerformingPhysicianName
+    0x00081060: "name",  # NameOfPhysiciansReadingStudy
+    0x00081070: "name",  # OperatorsName
+    0x00100010: "name",  # PatientName
+    0x00100020: "id",  # PatientID
+    0x00100030: "date",  # PatientBirthDate
+    0x00101000: "id",  # OtherPatientIDs
+    0x00101001: "name",  # OtherPatientNames
+    0x00101005: "name",  # PatientBirthName
+    0x00101040: "place",  # PatientAddress
+    0x00101060: "name",  # PatientMotherBirthName
+    0x00101090: "id",  # MedicalRecordLocator
+    0x00102152: "place",  # RegionOfResidence
+    0x00102154: "id",  # PatientTelephoneNumbers
+    0x00102297: "name",  # ResponsiblePerson
+    0x00181000: "id",  # DeviceSerialNumber
+    0x00200010: "id",  # StudyID
+    0x00321032: "name",  # RequestingPhysician
+    0x00380010: "id",  # AdmissionID
+    0x00380020: "date",  # AdmittingDate
+    0x00380300: "place",  # CurrentPatientLocation
+    0x00400006: "name",  # ScheduledPerformingPhysicianName
+    0x00400253: "id",  # PerformedProcedureStepID
+    0x00401001: "id",  # RequestedProcedureID
+    0x00402008: "name",  # OrderEnteredBy
+    0x00402016: "id",  # PlacerOrderNumberImagingServiceRequest
+    0x00402017: "id",  # FillerOrderNumberImagingServiceRequest
+    0x0040A075: "name",  # VerifyingObserverName
+    0x00700084: "name",  # ContentCreatorName
+}
+_STUDY_DATE, _ACQUISITION_DATE = 0x00080020, 0x00080022
+_NAME, _ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
+# What sites write where an id was removed: one "patient" of all of them would be wrong.
+_NO_ID = frozenset(("", "0", "anon", "anonymous", "anonymized", "anonymised", "unknown", "none"))
+
+Identifier = tuple[int, str]
+
+
+def day_of(text: str) -> date | None:
+    """The day of a DICOM date or date-time; nothing for what is none (`20120000` is met).
+
+    Example:
+        >>> day_of('20190403'), day_of('2019.04.03'), day_of('20120000')
+        (datetime.date(2019, 4, 3), datetime.date(2019, 4, 3), None)
+    """
+    digits = "".join(c for c in text[:10] if c in "0123456789")[:8]
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+    except ValueError:
+        return None
+
+
+def study_day(identifiers: Iterable[Identifier]) -> date | None:
+    """The day of a study, the earliest where its images differ."""
+    days: dict[int, list[date]] = {_STUDY_DATE: [], _ACQUISITION_DATE: []}
+    for tag, text in identifiers:
+        if tag in days and (day := day_of(text)):
+            days[tag].append(day)
+    return min(days[_STUDY_DATE] or days[_ACQUISITION_DATE], default=None)
+
+
+def patient_key(identifiers: Iterable[Identifier]) -> str | None:
+    """What tells one patient from another, to be hashed and never stored.
+
+    The PatientID; without one, name and birth date together (two patients may share a name alone).
+    Of a study whose images differ, the same one in whatever order they come.
+
+    Returns:
+        Nothing when the headers do not say: the study then stands for its own patient.
+    """
+    held: dict[int, set[str]] = {_NAME: set(), _ID: set(), _BIRTH_DATE: set()}
+    for tag, text in identifiers:
+        if tag in held:
+            held[tag].add(text.strip())
+    ids = sorted(text for text in held[_ID] if text.lower() not in _NO_ID)
+    if ids:
+        return ids[0]
+    names = sorted(" ".join(text.lower().replace("^", " ").split()) for text in held[_NAME])
+    days = sorted(str(day) for text in held[_BIRTH_DATE] if (day := day_of(text)))
+    names = [name for name in names if name not in _NO_ID]
+    return f"{names[0]}\0{days[0]}" if names and days else None
