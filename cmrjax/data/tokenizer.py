@@ -1,13 +1,25 @@
-"""WordPiece over radiology sentences (the `tokenizers` library), given or trained on site."""
+"""WordPiece over radiology sentences (the `tokenizers` library), given or trained on site.
+
+A tokenizer says by itself what it puts around a sentence: ours [CLS] before it, BERT's [CLS] before
+and [SEP] after.
+"""
 
 import json
 import string
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.types import PAD_ID
@@ -17,6 +29,8 @@ from cmrjax.core.writer import write_bytes_atomic
 MIN_PATIENTS = 5
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 TOKENIZER_FILE = "tokenizer.json"
+# What transformers writes beside a vocabulary; says whether the letters' case was kept.
+_SETTINGS_FILE = "tokenizer_config.json"
 # Known whatever the reports hold, so that a prompt is never made of unknown pieces.
 _LETTERS = string.ascii_lowercase + string.digits + "%.,:;()/<>=+-"
 
@@ -30,7 +44,16 @@ def _empty(vocabulary: dict[str, int] | None = None) -> Tokenizer:
         [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
     )
     tokenizer.decoder = decoders.WordPiece()
+    if vocabulary:
+        _surround(tokenizer, "[CLS] $A")
     return tokenizer
+
+
+def _surround(tokenizer: Tokenizer, template: str) -> None:
+    """Puts special tokens around every sentence."""
+    named = [word for word in template.split() if word != "$A"]
+    tokens = [(token, tokenizer.token_to_id(token)) for token in named]
+    tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=tokens)
 
 
 def train_tokenizer(
@@ -78,28 +101,61 @@ def words(tokenizer: Tokenizer, sentence: str) -> list[str]:
     return [w for w, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]  # type: ignore[union-attr]
 
 
-def from_vocabulary(path: Path) -> Tokenizer:
-    """Reads BERT's `vocab.txt`: one token a line, its number the line's.
+def from_vocabulary(path: Path, *, lowercase: bool = True) -> Tokenizer:
+    """A tokenizer that cuts text exactly as Hugging Face's `BertTokenizer` does.
+
+    Args:
+        path: BERT's `vocab.txt`, one token a line, its number the line's; or a `tokenizer.json`,
+            which says all by itself.
+        lowercase: of a `vocab.txt`: fold case and strip accents, as the "uncased" ones want it.
 
     Raises:
-        UserError: the file is missing, its first token is not [PAD], or [UNK] or [CLS] is missing.
+        UserError: the file is missing; its first token is not [PAD]; [UNK], [CLS] or [SEP] is
+            missing; or the tokenizer_config.json beside it says otherwise of the case.
     """
     if not path.is_file():
         raise UserError(
             "no such vocabulary file", where=path.name, fix="check config.text.vocabulary"
         )
+    if path.suffix == ".json":
+        tokenizer = _read(path)
+        _require_tokens(tokenizer.get_vocab(), ("[CLS]",), path.name)
+        return tokenizer
     # Lines end with \n alone: U+2028, where str.splitlines() would cut, is a token of some.
-    tokens = path.read_bytes().decode("utf-8", "replace").removesuffix("\n").split("\n")
-    tokens = [token.removesuffix("\r") for token in tokens]
-    if tokens[PAD_ID] != SPECIAL[0]:
+    lines = path.read_bytes().decode("utf-8", "replace").removesuffix("\n").split("\n")
+    vocabulary = {token.removesuffix("\r"): i for i, token in enumerate(lines)}
+    _require_tokens(vocabulary, ("[UNK]", "[CLS]", "[SEP]"), path.name)
+    _require_case(path.with_name(_SETTINGS_FILE), lowercase)
+    model = models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens([token for token in SPECIAL if token in vocabulary])
+    _surround(tokenizer, "[CLS] $A [SEP]")
+    return tokenizer
+
+
+def _require_tokens(vocabulary: Mapping[str, int], needed: tuple[str, ...], where: str) -> None:
+    if vocabulary.get(SPECIAL[0]) != PAD_ID:
+        raise UserError("the first token is not [PAD]", where=where, fix="give a BERT vocab.txt")
+    if missing := [token for token in needed if token not in vocabulary]:
+        raise UserError(f"it has no {', '.join(missing)}", where=where, fix="give a BERT vocab.txt")
+
+
+def _require_case(settings: Path, lowercase: bool) -> None:
+    try:
+        said = json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case", lowercase)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, AttributeError):
+        raise UserError("not readable JSON", where=settings.name) from None
+    if said is not lowercase:
         raise UserError(
-            "the first token is not [PAD]", where=path.name, fix="give a BERT vocab.txt"
+            f"lowercase is {lowercase}, but do_lower_case is {said}",
+            where=settings.name,
+            fix="set config.text.lowercase as the vocabulary was made",
         )
-    if missing := [token for token in ("[UNK]", "[CLS]") if token not in tokens]:
-        raise UserError(
-            f"it has no {', '.join(missing)}", where=path.name, fix="give a BERT vocab.txt"
-        )
-    return _empty({token: i for i, token in enumerate(tokens)})
 
 
 def save_tokenizer(workdir: Path, tokenizer: Tokenizer) -> None:
@@ -113,25 +169,36 @@ def load_tokenizer(workdir: Path) -> Tokenizer:
     Raises:
         UserError: it is missing or is not a tokenizer.
     """
-    path = workdir / TOKENIZER_FILE
+    return _read(workdir / TOKENIZER_FILE)
+
+
+def _read(path: Path) -> Tokenizer:
     try:
         text = path.read_text(encoding="utf-8")
         json.loads(text)
-        return Tokenizer.from_str(text)
+        tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises a bare Exception
         raise UserError("cannot read the tokenizer", where=path.name) from error
+    # `encode` cuts and pads by itself, to the model's own length.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if tokenizer.post_processor is None and tokenizer.token_to_id("[CLS]") is not None:
+        _surround(tokenizer, "[CLS] $A")  # written before a tokenizer said it by itself
+    return tokenizer
 
 
 def encode(tokenizer: Tokenizer, sentences: Sequence[str], *, max_tokens: int) -> np.ndarray:
-    """Turns sentences into ids: [CLS], the pieces, cut or padded to `max_tokens`.
+    """Turns sentences into ids: the pieces between special tokens, cut or padded to `max_tokens`.
 
     Returns:
         int32 `[n, max_tokens]`.
     """
-    start = tokenizer.token_to_id("[CLS]")
+    room = max(max_tokens - tokenizer.num_special_tokens_to_add(is_pair=False), 0)
     ids = np.full((len(sentences), max_tokens), PAD_ID, np.int32)
     encoded = tokenizer.encode_batch(list(sentences), add_special_tokens=False)
     for row, encoding in zip(ids, encoded, strict=True):
-        pieces = [start, *encoding.ids][:max_tokens]
+        # Cut by hand: `enable_truncation` would change a tokenizer that other threads use.
+        encoding.truncate(room)
+        pieces = tokenizer.post_process(encoding).ids[:max_tokens]
         row[: len(pieces)] = pieces
     return ids

@@ -1,11 +1,15 @@
 """The vocabulary: equal for equal text, nothing that one patient alone wrote, typed refusals."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "hf" / "tokenizer"
 COMMON = ("The left ventricle is dilated.", "LVEF is 35 %.", "No pericardial effusion.")
 
 
@@ -111,8 +115,63 @@ def test_a_given_vocabulary_numbers_its_lines(tmp_path):
     )
     tokenizer = wordpiece.from_vocabulary(path)
     assert tokenizer.get_vocab_size() == 8
-    ids = wordpiece.encode(tokenizer, ["Dilated ventricle", "quokka"], max_tokens=5)
-    assert ids.tolist() == [[2, 5, 6, 7, 0], [2, 1, 0, 0, 0]]
+    ids = wordpiece.encode(tokenizer, ["Dilated ventricle", "quokka"], max_tokens=6)
+    assert ids.tolist() == [[2, 5, 6, 7, 3, 0], [2, 1, 3, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_given_vocabulary_cuts_text_as_transformers_does(lowercase):
+    tokenizer = wordpiece.from_vocabulary(GOLDEN / "vocab.txt", lowercase=lowercase)
+    rows = json.loads((GOLDEN / "expected.json").read_text())
+    rows = [row for row in rows if row["lowercase"] is lowercase]
+    assert len(rows) > 10
+    sentences = [row["text"] for row in rows]
+    for name, length in (("ids", 24), ("first_6", 6)):
+        expected = [row[name] + [0] * (length - len(row[name])) for row in rows]
+        found = wordpiece.encode(tokenizer, sentences, max_tokens=length).tolist()
+        for sentence, ours, theirs in zip(sentences, found, expected, strict=True):
+            assert ours == theirs, sentence
+
+
+def test_a_given_vocabulary_comes_back_from_a_workdir_and_by_its_file(tmp_path):
+    tokenizer = wordpiece.from_vocabulary(GOLDEN / "vocab.txt")
+    wordpiece.save_tokenizer(tmp_path, tokenizer)
+    sentences = [row["text"] for row in json.loads((GOLDEN / "expected.json").read_text())]
+    ids = wordpiece.encode(tokenizer, sentences, max_tokens=9)
+    for again in (
+        wordpiece.load_tokenizer(tmp_path),
+        wordpiece.from_vocabulary(tmp_path / "tokenizer.json"),
+    ):
+        np.testing.assert_array_equal(wordpiece.encode(again, sentences, max_tokens=9), ids)
+
+
+def test_a_tokenizer_that_pads_and_cuts_by_itself_does_not_do_so_here(tmp_path):
+    tokenizer = wordpiece.from_vocabulary(GOLDEN / "vocab.txt")
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(length=5)
+    wordpiece.save_tokenizer(tmp_path, tokenizer)
+    again = wordpiece.load_tokenizer(tmp_path)
+    ids = wordpiece.encode(again, ["the left ventricle is dilated"], max_tokens=9)[0]
+    assert (ids != 0).sum() == 7
+
+
+def test_a_tokenizer_written_before_it_named_its_special_tokens_still_starts_with_cls(tmp_path):
+    tokenizer = train()
+    expected = wordpiece.encode(tokenizer, list(COMMON), max_tokens=7)
+    old = json.loads(tokenizer.to_str()) | {"post_processor": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(old))
+    again = wordpiece.load_tokenizer(tmp_path)
+    np.testing.assert_array_equal(wordpiece.encode(again, list(COMMON), max_tokens=7), expected)
+    assert (expected[:, 0] == again.token_to_id("[CLS]")).all()
+
+
+def test_the_case_must_be_what_the_vocabularys_folder_says(tmp_path):
+    path = vocabulary(tmp_path, "[PAD]", "[UNK]", "[CLS]", "[SEP]", "The")
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    with pytest.raises(UserError, match="lowercase is True, but do_lower_case is False"):
+        wordpiece.from_vocabulary(path)
+    cased = wordpiece.from_vocabulary(path, lowercase=False)
+    assert wordpiece.encode(cased, ["The"], max_tokens=4).tolist() == [[2, 4, 3, 0]]
 
 
 @pytest.mark.parametrize(
