@@ -300,10 +300,12 @@ class VideoViT(nnx.Module):
         see motion too.
         """
         b, t, places, d = x.shape
-        prefix = self.prefix(b * t)
+        prefix = self.prefix(b)
         p = prefix.shape[1]
-        x = (x + self.space[...][None, None]).reshape(b * t, places, d)
-        x = self.trunk(jnp.concatenate([prefix, x], axis=1))
+        # The times join the batch last: ONNX cannot broadcast the prefix to b * t rows.
+        prefix = jnp.broadcast_to(prefix[:, None], (b, t, p, d))
+        x = jnp.concatenate([prefix, x + self.space[...][None, None]], axis=2)
+        x = self.trunk(x.reshape(b * t, p + places, d))
         frames = x[:, 0] if self.config.cls_token else x[:, p:].mean(axis=1)
         frames = frames.reshape(b, t, d) + self.time[...]
         lead = jnp.zeros((b, 0, d))
