@@ -56,6 +56,16 @@ def standardise(features: np.ndarray, train: np.ndarray) -> np.ndarray:
     return (x - mean) / np.where(std > 1e-8 * (1 + np.abs(mean)), std, np.inf)
 
 
+def in_span(x: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """Features `[n, d]` in an orthonormal basis of the span of the rows to fit, `[n, r <= d]`.
+
+    A penalised linear model has no weight outside of that span, so with more features than
+    patients this is the same model, solved in fewer dimensions.
+    """
+    _, _, axes = np.linalg.svd(x[fit], full_matrices=False)
+    return x @ axes.T
+
+
 def _minimise(loss: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
     """L-BFGS until the gradient is small or float32 sees no more decrease; `vmap` and `jit` run it.
 
@@ -214,7 +224,8 @@ def probe_binary(data: ProbeData, tasks: Sequence[str]) -> dict[str, np.ndarray]
     A task without a known label in training gets .5; one without a known label in validation takes
     the middle of the grid.
     """
-    x = standardise(data.features, data.split == "train").astype(np.float32)
+    x = standardise(data.features, data.split == "train")
+    x = in_span(x, data.split != "test").astype(np.float32)
     y = np.stack([data.labels[t] for t in tasks]).astype(np.float32)
     known, y = np.isfinite(y), np.nan_to_num(y)
     grid = np.array(LOGISTIC_L2, np.float32)
@@ -235,7 +246,8 @@ def probe_binary(data: ProbeData, tasks: Sequence[str]) -> dict[str, np.ndarray]
 
 def probe_multiclass(data: ProbeData, task: str, classes: int) -> np.ndarray:
     """Class probabilities `[n, k]` of one multiclass task."""
-    x = standardise(data.features, data.split == "train").astype(np.float32)
+    x = standardise(data.features, data.split == "train")
+    x = in_span(x, data.split != "test").astype(np.float32)
     known = np.isfinite(data.labels[task])
     y = np.nan_to_num(data.labels[task]).astype(int)
     onehot = np.eye(classes, dtype=np.float32)[y]

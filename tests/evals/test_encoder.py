@@ -13,7 +13,7 @@ from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource
 from cmrjax.data.transforms import prepare_clip
 from cmrjax.evals.embeddings import embed, read_cohort
-from cmrjax.evals.encoder import NoTextTowerError, NoVideoTowerError, make_encoder
+from cmrjax.evals.encoder import NoTextTowerError, NoVideoTowerError, make_encoder, token_summary
 from cmrjax.evals.model import Model
 from cmrjax.evals.workdir_encoder import load_encoder
 from cmrjax.experiment import load_run_config, make_objective
@@ -71,11 +71,11 @@ def test_vectors_are_those_of_the_models_own_functions(root, encoder, clips, sou
         studies = clips.reshape(2, 2, *clips.shape[1:])
         mask = np.array([[True, True], [True, False]])
         tokens = model.video.tokens(clips)
-        pooled = jnp.concatenate([tokens.mean(1), tokens.std(1)], axis=1)
         z_study = model.encode_study(studies, mask)
-        return z_study, model.encode_cine(clips), pooled, model.encode_text(ids), tokens
+        return z_study, model.encode_cine(clips), model.encode_text(ids), tokens
 
-    z_study, z_cine, pooled, z_text, tokens = expected(params, clips, ids)
+    z_study, z_cine, z_text, tokens = expected(params, clips, ids)
+    pooled = summary(tokens, objective.model.video.grid)
     z = encoder.encode_cine(clips)
     np.testing.assert_allclose(z, z_cine, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(encoder.encode_tokens(clips), tokens, rtol=1e-4, atol=1e-5)
@@ -104,13 +104,33 @@ def test_a_study_of_an_evaluator_is_the_mean_of_its_cines(encoder, source):
 
 def test_a_supervised_network_has_no_text_and_says_so(root, clips):
     encoder = load_encoder(root / "supervised", name="supervised")
-    assert encoder.encode_pooled(clips).shape == (4, 256)
+    assert encoder.encode_pooled(clips).shape == (4, 384)
     z = encoder.encode_cine(clips)
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
     assert encoder.input.tokenizer == "none"
     with pytest.raises(NoTextTowerError, match="encoder supervised: the model has no text tower"):
         encoder.encode_text(SENTENCES)
     assert issubclass(NoTextTowerError, UserError)
+
+
+def summary(tokens, grid):
+    """Mean over all tokens, mean and spread over those of the middle half, one by one."""
+    t, h, w = grid
+    middle = [
+        (time * h + row) * w + column
+        for time in range(t)
+        for row in range(h // 4, h - h // 4)
+        for column in range(w // 4, w - w // 4)
+    ]
+    inner = np.asarray(tokens)[:, middle]
+    return np.concatenate([np.asarray(tokens).mean(1), inner.mean(1), inner.std(1)], axis=1)
+
+
+@pytest.mark.parametrize("grid", [(1, 4, 4), (2, 5, 8), (3, 2, 1)])
+def test_probes_see_the_mean_of_all_tokens_and_mean_and_spread_of_the_middle(grid):
+    tokens = np.random.default_rng(0).standard_normal((2, np.prod(grid), 3)).astype(np.float32)
+    found = token_summary(jnp.asarray(tokens), grid)
+    np.testing.assert_allclose(found, summary(tokens, grid), rtol=1e-5, atol=1e-6)
 
 
 SIZE = (16, 1, 2)
@@ -134,8 +154,7 @@ def test_the_joint_vector_comes_from_the_pooled_one_and_probes_see_the_patches(p
     expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     z, spread = encoder.encode(clips)
     np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
-    mean_and_spread = np.concatenate([tokens.mean(1), tokens.std(1)], axis=1)
-    np.testing.assert_allclose(spread, mean_and_spread, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(spread, summary(tokens, (1, 2, 2)), rtol=1e-4, atol=1e-5)
     assert encoder.encode_tokens(clips).shape == (3, 4, 16)  # no class token, no registers
 
 

@@ -150,3 +150,18 @@ def test_trivial_is_exactly_chance(data):
 def test_no_task_is_a_user_error(data):
     with pytest.raises(UserError, match="no labels"):
         probe.evaluate({"checkpoint": data}, {}, HOW, evaluator="linear_probe")
+
+
+def test_more_features_than_patients_are_the_same_model_in_fewer_dimensions():
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((20, 50)).astype(np.float32)
+    fit = np.arange(20) < 14
+    y = (x[:, 0] + rng.standard_normal(20) > 0).astype(np.float32)[None]
+    weight, l2 = probe._weights(fit[None], np.ones((1, 20), bool)), np.array([[0.1]], np.float32)
+    small = probe.in_span(x, fit).astype(np.float32)
+    assert small.shape == (20, 14)
+    scores = [
+        np.c_[features, np.ones(20)] @ np.asarray(probe.fit_logistic(features, y, weight, l2))[0, 0]
+        for features in (x, small)
+    ]
+    np.testing.assert_allclose(scores[0], scores[1], atol=2e-3)  # patients not fitted, too
