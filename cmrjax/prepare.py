@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,35 +25,15 @@ from cmrjax.core.errors import PreemptedError, UserError
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
 from cmrjax.data.deid.ids import Hasher, keyed_hasher, public_hasher
-from cmrjax.data.sources import acdc, dicom_export
+from cmrjax.data.sources import dicom_export
+from cmrjax.data.sources.jobs import Job, public_job
+from cmrjax.data.sources.public import PublicSource
+from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FOLDS, FRACTIONS, make_splits
 from cmrjax.data.standardise import INTENSITY
 from cmrjax.data.study import Settings, StudyTask
 
 _SCAN_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Job:
-    """A source's studies and what is known before reading them.
-
-    Args:
-        studies: what to prepare.
-        process: the pure function of one study.
-        label_tasks: kind of each label task.
-        rejected: files left out already, by reason.
-        counts: of reports and labels, joined and not.
-        text_source: 'report', 'from_labels' or 'none'.
-        licence: what the data may be used for.
-    """
-
-    studies: Sequence[StudyTask]
-    process: engine.Process
-    label_tasks: Mapping[str, Mapping[str, Any]]
-    text_source: str
-    licence: str
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="cmrjax prepare", description="scans and reports in, a dataset out"
     )
     add = parser.add_argument
-    add("--source", required=True, choices=("dicom", "acdc", "phantom"))
+    add("--source", required=True, choices=("dicom", *PUBLIC, "phantom"))
     add("--input", type=Path, help="folder of scans (not for phantom)")
     add("--output", type=Path, required=True, help="dataset directory to write")
     add("--reports", type=Path, help="CSV: study_instance_uid or accession_number, report")
@@ -72,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     add("--size", type=int, default=64, help="rows and columns stored (default 64)")
     add("--spacing", type=float, default=2.0, help="mm between pixels (default 2.0)")
-    add("--frames", type=int, help="frames a cycle (default 16; acdc 2)")
+    add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
     add("--contract", type=Path, metavar="WORKDIR", help="prepare as this model's data was")
     add("--fractions", type=float, nargs=3, default=FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
     add("--split-seed", type=int, default=0, help="deals the splits (default 0)")
@@ -142,24 +122,35 @@ def _hasher(args: argparse.Namespace) -> Hasher:
 
 
 def _contract(args: argparse.Namespace, hasher: Hasher) -> DatasetContract:
+    source = PUBLIC.get(args.source)
     ours = DatasetContract(
         spacing_mm=args.spacing,
         size=args.size,
-        frames=args.frames or (2 if args.source == "acdc" else 16),
+        frames=args.frames or (source.frames if source else 16),
         orientation="acquired",
         intensity=INTENSITY,
         dtype="uint8",
         crop="motion",
         views=VIEWS,
-        masks=args.source == "acdc",
+        masks=bool(source and source.masks),
         id_namespace=hasher.namespace,
     )
     if args.contract is None:
-        return ours
+        return _fitting(ours, source)
     model, _ = load_checkpoint_contract(args.contract)
     fitted = replace(ours, spacing_mm=model.spacing_mm, size=model.size, frames=model.frames)
     require_same(fitted, model, where=str(args.contract))
-    return fitted
+    return _fitting(fitted, source)
+
+
+def _fitting(contract: DatasetContract, source: PublicSource | None) -> DatasetContract:
+    """The contract, unless it asks for a cycle of what never moved."""
+    if source and source.imaging != "cine" and contract.frames != 1:
+        raise UserError(
+            f"{contract.frames} frames of {source.imaging}, which are single images",
+            fix="prepare it with --frames 1, for a model of single frames",
+        )
+    return contract
 
 
 def _fingerprint(args: argparse.Namespace, contract: DatasetContract) -> dict[str, Any]:
@@ -201,7 +192,7 @@ def _run(
     partial: Path,
 ) -> dict[str, Any]:
     with engine.pool(args.workers) as executor:
-        job = _acdc_job(args) if args.source == "acdc" else _dicom_job(args, executor, partial)
+        job = _public_job(args) if args.source in PUBLIC else _dicom_job(args, executor, partial)
         settings = Settings(contract, tuple(sorted(job.label_tasks)), hasher)
         engine.run_studies(
             executor,
@@ -211,13 +202,14 @@ def _run(
             folder=partial / "studies",
             workers=args.workers,
         )
-    return _assemble(args, contract, job, output, partial)
+    official = {hasher.id("study", task.study_uid): task.split for task in job.studies}
+    return _assemble(args, contract, job, official, output, partial)
 
 
-def _acdc_job(args: argparse.Namespace) -> Job:
-    if args.reports or args.labels:
-        raise UserError("--source acdc has its own labels", fix="leave --reports, --labels out")
-    return Job(acdc.plan(args.input), acdc.process, acdc.TASKS, "from_labels", acdc.LICENCE)
+def _public_job(args: argparse.Namespace) -> Job:
+    if args.reports:
+        raise UserError(f"--source {args.source} takes no reports", fix="leave --reports out")
+    return public_job(PUBLIC[args.source], args.input, args.labels)
 
 
 def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Path) -> Job:
@@ -296,7 +288,12 @@ def _join(
 
 
 def _assemble(
-    args: argparse.Namespace, contract: DatasetContract, job: Job, output: Path, partial: Path
+    args: argparse.Namespace,
+    contract: DatasetContract,
+    job: Job,
+    official: Mapping[str, str],
+    output: Path,
+    partial: Path,
 ) -> dict[str, Any]:
     """Puts the kept studies together and gives the dataset its name."""
     kept_in = partial / "studies"
@@ -313,6 +310,7 @@ def _assemble(
         fractions=args.fractions,
         folds=FOLDS,
         seed=args.split_seed,
+        official={patient_of[study]: official[study] for study in patient_of},
     )
     info = _info(args, job, rows, rejected)
     final = partial / "final"
@@ -340,9 +338,10 @@ def _info(
     return {
         "name": f"cmr_{args.source}",
         "source": args.source,
-        "public": bool(args.public or args.source in ("acdc", "phantom")),
+        "public": bool(args.public or args.source in (*PUBLIC, "phantom")),
         "text_source": job.text_source,
         "licence": job.licence,
+        "imaging": PUBLIC[args.source].imaging if args.source in PUBLIC else "cine",
         "label_tasks": {task: dict(spec) for task, spec in sorted(job.label_tasks.items())},
         "counts": {
             **job.counts,

@@ -65,6 +65,7 @@ def record_features(contract: DatasetContract, tasks: Sequence[str]) -> tfds.fea
     if contract.masks:
         features["mask"] = tensor(shape=clip, dtype=np.uint8, encoding="bytes")
         features["mask_frames"] = tensor(shape=(contract.frames,), dtype=np.uint8)
+        features["mask_classes"] = tensor(shape=(contract.frames,), dtype=np.uint8)
     return tfds.features.FeaturesDict(features)
 
 

@@ -142,21 +142,43 @@ def make_splits(
     fractions: Sequence[float] = FRACTIONS,
     folds: int = FOLDS,
     seed: int = 0,
+    official: Mapping[str, str] | None = None,
 ) -> Splits:
     """Assigns every patient a split and a fold.
+
+    Official splits are kept. A part that nobody is in officially is dealt out of the training part,
+    as everybody is who has no official part; so a download without its test part is dealt as a
+    dataset of its own, and one without a validation part keeps its test part.
 
     Args:
         labels: patient id -> bool `[k]`, the strata that the patient belongs to.
         fractions: shares of train, val and test.
         folds: number of folds.
         seed: another one deals other patients.
+        official: patient id -> 'train', 'val', 'test' or nothing.
 
     Returns:
         The same splits for the same patients, in whatever order they come.
     """
     order = sorted(labels, key=lambda patient: _shuffle_key(patient, seed))
     indicators = np.array([labels[patient] for patient in order], bool).reshape(len(order), -1)
-    split = stratify(indicators, fractions)
+    given = [(official or {}).get(patient, "") for patient in order]
+    split = _official_or_dealt(indicators, fractions, given)
     fold = stratify(indicators, [1 / folds] * folds)
     pairs = zip(order, split, fold, strict=True)
     return Splits(folds, {p: (SPLIT_NAMES[int(s)], int(f)) for p, s, f in pairs})
+
+
+def _official_or_dealt(
+    indicators: np.ndarray, fractions: Sequence[float], given: Sequence[str]
+) -> np.ndarray:
+    """The number of each row's split: the official one, or one of those that are dealt."""
+    kept = [name for name in SPLIT_NAMES[1:] if name in given]
+    dealt = [i for i, name in enumerate(SPLIT_NAMES) if name not in kept]
+    loose = np.array([name not in kept for name in given], bool)
+    split = np.array([SPLIT_NAMES.index(name) if name in kept else 0 for name in given])
+    shares = [fractions[i] for i in dealt]
+    if kept:
+        shares = [share / sum(shares) for share in shares] if sum(shares) > 0 else [1.0, *shares[1:]]
+    split[loose] = np.array(dealt)[stratify(indicators[loose], shares)]
+    return split

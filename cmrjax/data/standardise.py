@@ -1,10 +1,13 @@
 """One cine onto the contract: resampled, cropped around the heart, windowed, to its frame count."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage, sparse
+
+from cmrjax.data.masks import Drawn
 
 INTENSITY = "percentile:1-99.5"
 _LOW, _HIGH = 1.0, 99.5
@@ -19,13 +22,15 @@ class Standard:
 
     Args:
         cine: uint8 `[t, s, s]`.
-        mask: uint8 `[t, s, s]`, or nothing.
+        mask: uint8 `[t, s, s]`, 0 in frames without one, or nothing.
+        mask_classes: bits of the classes drawn in each frame `[t]`, 0 in frames without a mask.
         crop_centre: (row, column) of the crop's centre in original pixels.
         window: the intensities that became 0 and 255.
     """
 
     cine: np.ndarray
     mask: np.ndarray | None
+    mask_classes: np.ndarray | None
     crop_centre: np.ndarray
     window: tuple[float, float]
 
@@ -139,7 +144,7 @@ def standardise(
     spacing_mm: float,
     size: int,
     count: int,
-    mask: np.ndarray | None = None,
+    drawn: Drawn | None = None,
 ) -> Standard:
     """Resamples, crops, windows.
 
@@ -150,7 +155,7 @@ def standardise(
         spacing_mm: the contract's spacing.
         size: the contract's rows and columns.
         count: the contract's frames.
-        mask: uint8 `[t, h, w]` class numbers.
+        drawn: masks of some of the frames.
     """
     step = (spacing_mm / float(spacing[0]), spacing_mm / float(spacing[1]))
     half = (size - 1) / 2
@@ -161,29 +166,35 @@ def standardise(
         high = low + 1.0
     crop = resample_cycle(crop, count)
     scaled = np.clip((crop - low) * (255.0 / (high - low)), 0, 255)
-    small = None
-    if mask is not None:
-        small = _resample_mask(mask, size, step, start, count)
-    return Standard(np.rint(scaled).astype(np.uint8), small, np.asarray(centre), (low, high))
+    small = classes = None
+    if drawn is not None:
+        places = mask_places(drawn.frames, len(frames), count)
+        small, classes = np.zeros((count, size, size), np.uint8), np.zeros(count, np.uint8)
+        small[places] = _resample_mask(drawn.masks, size, step, start)
+        classes[places] = drawn.classes
+    stored = np.rint(scaled).astype(np.uint8)
+    return Standard(stored, small, classes, np.asarray(centre), (low, high))
 
 
 def _resample_mask(
-    mask: np.ndarray, size: int, step: tuple[float, float], start: tuple, count: int
+    mask: np.ndarray, size: int, step: tuple[float, float], start: tuple
 ) -> np.ndarray:
     """Each class resampled as an image, the largest share wins: none appears between two others."""
+    shape = {"size": (size, size), "step": step, "start": start}
     classes = [
-        resample_plane((mask == c).astype(np.float32), size=(size, size), step=step, start=start)
-        for c in range(int(mask.max()) + 1)
+        resample_plane((mask == c).astype(np.float32), **shape) for c in range(int(mask.max()) + 1)
     ]
-    best = np.argmax(classes, axis=0).astype(np.uint8)
-    out = np.zeros((count, size, size), np.uint8)
-    out[mask_places(len(best), count)] = best
-    return out
+    return np.argmax(classes, axis=0).astype(np.uint8)
 
 
-def mask_places(frames: int, count: int) -> np.ndarray:
-    """Which of `count` resampled frames the masks of `frames` original ones belong to.
+def mask_places(masked: Sequence[int], frames: int, count: int) -> np.ndarray:
+    """Where the masks of some of `frames` original frames belong among `count` resampled ones.
 
-    A mask is never interpolated over time: it moves to the frame nearest before its own time.
+    A mask is never interpolated over time: it moves to the stored frame nearest to its own time.
+
+    Args:
+        masked: which original frames have a mask.
+        frames: original frames of the cycle.
+        count: stored frames.
     """
-    return np.arange(frames) * count // frames
+    return np.rint(np.asarray(masked, int) * count / frames).astype(int) % count

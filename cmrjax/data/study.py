@@ -10,8 +10,9 @@ import numpy as np
 
 from cmrjax.data.contract import DatasetContract
 from cmrjax.data.deid.ids import Hasher
+from cmrjax.data.masks import Drawn
 from cmrjax.data.shards import PackedRecord, record_features, serialize
-from cmrjax.data.standardise import mask_places, standardise
+from cmrjax.data.standardise import standardise
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class StudyTask:
         paths: its files, sorted.
         report: its report, before scrubbing.
         labels: task -> number, NaN where unknown.
+        split: the official split that its patient is in; empty where there is none.
+        facts: what the source's tables say of it, by the source's own names.
     """
 
     study_uid: str
     paths: tuple[str, ...]
     report: str
     labels: Mapping[str, float]
+    split: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class RawCine:
         gap_mm: distance between the stack's slices.
         trigger_ms: time of each frame after the R wave, NaN where unknown, `[t]`.
         series_id: hashed id.
-        mask: uint8 `[t, h, w]`, or nothing.
+        drawn: its masks, or nothing.
     """
 
     frames: np.ndarray
@@ -97,7 +102,7 @@ class RawCine:
     gap_mm: float
     trigger_ms: np.ndarray
     series_id: str
-    mask: np.ndarray | None = None
+    drawn: Drawn | None = None
 
 
 _features = lru_cache(maxsize=4)(record_features)
@@ -131,7 +136,7 @@ def pack(
         spacing_mm=contract.spacing_mm,
         size=contract.size,
         count=contract.frames,
-        mask=cine.mask,
+        drawn=cine.drawn,
     )
     record: dict[str, Any] = {
         "cine": done.cine,
@@ -153,10 +158,10 @@ def pack(
         "labels": {task: labels.get(task, math.nan) for task in settings.tasks},
     }
     if contract.masks:
-        annotated = np.zeros(contract.frames, np.uint8)
-        if done.mask is not None:
-            annotated[mask_places(len(cine.frames), contract.frames)] = 1
+        none = np.zeros(contract.frames, np.uint8)
+        classes = none if done.mask_classes is None else done.mask_classes
         record["mask"] = np.zeros_like(done.cine) if done.mask is None else done.mask
-        record["mask_frames"] = annotated
+        record["mask_frames"] = (classes > 0).astype(np.uint8)
+        record["mask_classes"] = classes
     payload = serialize(_features(contract, settings.tasks), record)
     return PackedRecord(payload, study_id, patient_id, cine.view, cine.slice_index)

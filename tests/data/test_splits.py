@@ -86,3 +86,30 @@ def test_a_fingerprint_is_of_who_is_where_and_not_of_their_order():
         Splits(5, {"a": ("train", 0), "c": ("test", 1)}),
     ]
     assert len({splits_fingerprint(s) for s in (splits, *others)}) == 5
+
+
+def labelled(n=60):
+    return {f"p{i:02d}": np.array([i % 3 == 0, i % 2 == 0]) for i in range(n)}
+
+
+def test_official_parts_are_kept():
+    names = ("train", "val", "test")
+    official = {patient: names[i % 3] for i, patient in enumerate(sorted(labelled()))}
+    splits = make_splits(labelled(), official=official)
+    assert {p: split for p, (split, _) in splits.assignment.items()} == official
+
+
+def test_a_part_that_is_not_official_is_dealt_out_of_the_training_part():
+    official = {p: "test" if i < 20 else "train" for i, p in enumerate(sorted(labelled()))}
+    splits = make_splits(labelled(), fractions=(0.6, 0.2, 0.2), official=official)
+    assert splits.patients("test") == {p for p, name in official.items() if name == "test"}
+    assert len(splits.patients("val")) == 10  # a quarter of those left
+    assert len(splits.patients("train")) == 30
+
+
+def test_one_official_part_alone_is_dealt_as_a_dataset_of_its_own():
+    alone = make_splits(labelled(), official=dict.fromkeys(labelled(), "train"))
+    assert alone == make_splits(labelled())
+    assert make_splits(labelled(), official=dict.fromkeys(labelled(), "")) == alone
+    tests_only = make_splits(labelled(), official=dict.fromkeys(labelled(), "test"))
+    assert len(tests_only.patients("test")) == 60

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cmrjax.data.masks import HEART, LV, Drawn, class_bits
 from cmrjax.data.standardise import (
     mask_places,
     motion_centre,
@@ -103,10 +104,25 @@ def test_masks_keep_their_classes_and_their_frames():
         spacing_mm=2.0,
         size=20,
         count=6,
-        mask=mask,
+        drawn=Drawn(mask, (0, 1), (class_bits(HEART), class_bits([LV]))),
     )
     assert done.mask is not None
-    assert mask_places(2, 6).tolist() == [0, 3]
+    assert done.mask_classes is not None
+    assert done.mask_classes.tolist() == [14, 0, 0, 8, 0, 0]
     assert done.mask.any((1, 2)).tolist() == [True, False, False, True, False, False]
     assert set(np.unique(done.mask)) == {0, 2, 3}
     assert (done.mask[0] == 3).sum() * 4 == pytest.approx(121, abs=25)
+
+
+@pytest.mark.parametrize(
+    ("masked", "frames", "count", "places"),
+    [
+        ((0, 1), 2, 2, [0, 1]),
+        ((0, 1), 2, 6, [0, 3]),
+        ((0, 9), 25, 16, [0, 6]),  # 9 / 25 of the cycle is 5.76 of 16: nearer to 6 than to 5
+        ((19, 7), 20, 16, [15, 6]),
+        ((29,), 30, 4, [0]),  # the end of the cycle is nearest to its beginning
+    ],
+)
+def test_a_mask_moves_to_the_stored_frame_nearest_in_time(masked, frames, count, places):
+    assert mask_places(masked, frames, count).tolist() == places

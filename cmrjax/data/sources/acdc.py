@@ -1,4 +1,9 @@
-"""ACDC in its own layout: `patientNNN/Info.cfg`, ED and ES volumes as NIfTI, and their masks.
+"""ACDC in its own layout: `patientNNN/Info.cfg`, ED and ES volumes as NIfTI, their masks, the cine.
+
+`training/patientNNN` and `testing/patientNNN` hold `Info.cfg` (`ED: 1`, `ES: 12`, counted from 1,
+and `Group: DCM`), `patientNNN_frame01.nii.gz`, `patientNNN_frame01_gt.nii.gz`, the same for ES, and
+`patientNNN_4d.nii.gz`. Two frames a cycle (the default) are the ED and ES files; more come from the
+4-D file, with the masks in their two frames, or where it is missing from ED and ES alone.
 
 The data set has no reports. The text here is made from the group and from what the masks measure:
 it holds the labels, and datasets made so are marked `text_source: from_labels`.
@@ -8,49 +13,45 @@ Reference:
     and diagnosis. IEEE TMI 2018. Licence CC BY-NC-SA 4.0.
 """
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from cmrjax.core.errors import UserError
+from cmrjax.data.dicom import Rejected
+from cmrjax.data.masks import HEART, LV, MYOCARDIUM, RV, class_bits, measure
+from cmrjax.data.sources import nifti, public
 from cmrjax.data.sources.acdc_text import write_report
-from cmrjax.data.sources.dicom_export import card_rows
-from cmrjax.data.standardise import motion_centre
-from cmrjax.data.study import RawCine, Settings, StudyResult, StudyTask, pack
+from cmrjax.data.study import RawCine, Settings, StudyResult, StudyTask
 
 GROUPS = ("NOR", "DCM", "HCM", "MINF", "RV")
-LICENCE = "CC BY-NC-SA 4.0; cite Bernard et al., IEEE TMI 2018"
-RV, MYOCARDIUM, LV = 1, 2, 3
-MYOCARDIUM_G_PER_ML = 1.05
-_MEASURES = ("lvedv_ml", "lvesv_ml", "lvef", "rvedv_ml", "rvesv_ml", "rvef", "lv_mass_g")
-TASKS: dict[str, dict[str, Any]] = {
-    "group": {"kind": "multiclass", "classes": list(GROUPS)},
-    **{group.lower(): {"kind": "binary"} for group in GROUPS},
-    **{name: {"kind": "regression"} for name in _MEASURES},
-}
+TASKS = {**public.group_tasks(GROUPS), **public.regression(public.MEASURES)}
+_CLASSES = {1: RV, 2: MYOCARDIUM, 3: LV}
+_SPLITS = {"training": "train", "testing": "test"}
 
 
-def plan(folder: Path) -> list[StudyTask]:
+def plan(root: Path) -> public.Plan:
     """One task for each patient folder.
 
     Raises:
         UserError: the folder is missing or holds no ACDC patient.
     """
-    if not folder.is_dir():
-        raise UserError("no such folder", where=str(folder))
-    found = sorted(path.parent for path in folder.rglob("Info.cfg"))
+    found = sorted(path.parent for path in public.require_folder(root).rglob("Info.cfg"))
     if not found:
         raise UserError(
-            "no patientNNN/Info.cfg below it", where=str(folder), fix="give ACDC's training folder"
+            "no patientNNN/Info.cfg below it", where=root.name, fix="give ACDC's training folder"
         )
-    return [
-        StudyTask(p.name, tuple(sorted(str(f) for f in p.iterdir() if f.is_file())), "", {})
-        for p in found
-    ]
+    return public.Plan([_task(folder, root) for folder in found])
+
+
+def _task(folder: Path, root: Path) -> StudyTask:
+    files = tuple(sorted(str(f) for f in folder.iterdir() if f.is_file()))
+    parts = public.parts_below(folder / "Info.cfg", root)
+    split = next((_SPLITS[part] for part in parts if part in _SPLITS), "")
+    return StudyTask(folder.name, files, "", {}, split)
 
 
 def read_info(path: Path) -> dict[str, str]:
@@ -59,78 +60,60 @@ def read_info(path: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
-def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A NIfTI volume as slices.
-
-    Returns:
-        `[z, rows, columns]`; mm between rows and between columns `[2]`; mm along z and the voxel's
-        volume in mm3 `[2]`. Rows and columns stay as the file has them: y down, x across.
-    """
-    image = nib.load(path)  # type: ignore[attr-defined]
-    assert isinstance(image, nib.Nifti1Image)
-    volume = np.asarray(image.dataobj).transpose(2, 1, 0)
-    x, y, z = (float(v) for v in image.header.get_zooms()[:3])
-    return volume, np.array([y, x]), np.array([z, x * y * z])
-
-
-def measure(ed: np.ndarray, es: np.ndarray, voxel_mm3: float) -> dict[str, float]:
-    """Volumes in ml, ejection fractions in percent and the LV's mass in g, from two masks.
-
-    Args:
-        ed: class numbers at end-diastole, any shape.
-        es: the same at end-systole.
-        voxel_mm3: volume of a voxel.
-    """
-
-    def ml(mask: np.ndarray, label: int) -> float:
-        return float((mask == label).sum()) * voxel_mm3 / 1000
-
-    out = {"lv_mass_g": ml(ed, MYOCARDIUM) * MYOCARDIUM_G_PER_ML}
-    for side, label in (("lv", LV), ("rv", RV)):
-        largest, smallest = ml(ed, label), ml(es, label)
-        out |= {f"{side}edv_ml": largest, f"{side}esv_ml": smallest}
-        out[f"{side}ef"] = 100 * (1 - smallest / largest) if largest else float("nan")
-    return out
-
-
 def process(task: StudyTask, settings: Settings) -> StudyResult:
-    """One patient's slices as two-frame cines with masks, end-diastole first."""
-    study_id = settings.hasher.id("study", task.study_uid)
+    """One patient's slices with masks at end-diastole, then at end-systole."""
     folder = Path(task.paths[0]).parent
-    info = read_info(folder / "Info.cfg")
-    volumes, masks = [], []
-    spacing, depth = np.ones(2), np.ones(2)
-    for key in ("ED", "ES"):
-        stem = f"{folder.name}_frame{int(info[key]):02d}"
-        volume, spacing, depth = read_volume(_existing(folder, stem))
-        volumes.append(volume.astype(np.float32))
-        masks.append(read_volume(_existing(folder, f"{stem}_gt"))[0].astype(np.uint8))
-    if len({v.shape for v in (*volumes, *masks)}) > 1:
-        return StudyResult(study_id, rejected={"study.shapes_differ": 1})
-    labels = _labels(info["Group"], measure(masks[0], masks[1], float(depth[1])))
-    report = write_report(info["Group"], labels, variant=int(re.sub(r"\D", "", folder.name) or 0))
-    cines = _cines(
-        np.stack(on_one_scale(volumes), 1),
-        np.stack(masks, 1),
-        spacing,
-        float(depth[0]),
-        settings.hasher.id("series", task.study_uid),
+    try:
+        info = read_info(folder / "Info.cfg")
+        cines, labels = _read(folder, info, settings, settings.hasher.id("series", task.study_uid))
+    except Rejected as reason:
+        return public.left_out(task, settings, reason)
+    labels |= public.group_labels(info.get("Group", ""), GROUPS)
+    report = ""
+    if math.isfinite(labels["group"]):
+        variant = int(re.sub(r"\D", "", folder.name) or 0)
+        report = write_report(info["Group"], labels, variant=variant)
+    return public.finish(task, settings, cines, labels=labels, report=report)
+
+
+def _read(
+    folder: Path, info: dict[str, str], settings: Settings, series_id: str
+) -> tuple[list[RawCine], dict[str, float]]:
+    numbers = [public.number(info.get(key)) for key in ("ED", "ES")]
+    if not all(n >= 1 for n in numbers):
+        raise Rejected("no_phases")
+    stems = [f"{folder.name}_frame{int(n):02d}" for n in numbers]
+    volumes = [nifti.read_volume(nifti.either(folder, stem)) for stem in stems]
+    masks = [
+        nifti.read_classes(nifti.either(folder, f"{stem}_gt"), volume, _CLASSES)[..., :1]
+        for stem, volume in zip(stems, volumes, strict=True)
+    ]
+    if len({v.values.shape for v in volumes}) > 1:
+        raise Rejected("shapes_differ")
+    first = nifti.mend_directions(volumes[0], masks[0][..., 0])
+    order = nifti.scanner_order(first.directions)
+    pair = nifti.stack_of(first, order)
+    frames = [nifti.arrange(v.values.astype(np.float32), order) for v in volumes]
+    stack = nifti.Stack(np.concatenate(on_one_scale(frames), 1), pair.spacing, pair.gap_mm)
+    at = (0, 1)
+    whole = folder / f"{folder.name}_4d.nii.gz"
+    if settings.contract.frames != 2 and whole.is_file():
+        cine = nifti.read_volume(whole)
+        if cine.values.shape[:3] != first.values.shape[:3]:
+            raise Rejected("shapes_differ")
+        stack = nifti.Stack(nifti.arrange(cine.values, order), pair.spacing, pair.gap_mm)
+        at = (int(numbers[0]) - 1, int(numbers[1]) - 1)
+        if max(at) >= stack.frames.shape[1]:
+            raise Rejected("no_phases")
+    drawn = [nifti.arrange(mask, order)[:, 0] for mask in masks]
+    cines = nifti.stack_cines(
+        stack,
+        dict(zip(at, drawn, strict=True)),
+        classes=class_bits(HEART),
+        view="sax",
+        series_id=series_id,
     )
-    patient_id = settings.hasher.id("patient", task.study_uid)
-    records = tuple(
-        pack(
-            cine,
-            settings,
-            study_id=study_id,
-            patient_id=patient_id,
-            report=report,
-            labels=labels,
-        )
-        for cine in cines
-    )
-    return StudyResult(
-        study_id, patient_id, records, labels, series=card_rows(cines), has_report=True
-    )
+    return cines, measure(drawn[0], drawn[1], stack.voxel_mm3)
 
 
 def on_one_scale(volumes: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -141,43 +124,18 @@ def on_one_scale(volumes: Sequence[np.ndarray]) -> list[np.ndarray]:
     difference between them is no longer motion.
 
     Args:
-        volumes: `[z, h, w]` each.
+        volumes: of one shape each.
     """
     reference = float(np.percentile(volumes[0], 99))
     tops = [float(np.percentile(volume, 99)) for volume in volumes]
     return [v * (reference / top) if top > 0 else v for v, top in zip(volumes, tops, strict=True)]
 
 
-def _existing(folder: Path, stem: str) -> Path:
-    for ending in (".nii.gz", ".nii"):
-        if (path := folder / f"{stem}{ending}").is_file():
-            return path
-    raise FileNotFoundError
-
-
-def _labels(group: str, measured: Mapping[str, float]) -> dict[str, float]:
-    one_hot = {name.lower(): float(name == group) for name in GROUPS}
-    return {"group": float(GROUPS.index(group)), **one_hot, **measured}
-
-
-def _cines(
-    frames: np.ndarray, masks: np.ndarray, spacing: np.ndarray, gap_mm: float, series_id: str
-) -> list[RawCine]:
-    """Slices `[z, 2, h, w]` as cines that share one centre, found without the masks."""
-    own = [motion_centre(slice_frames, spacing) for slice_frames in frames]
-    centre = np.median([c for c, share in own if share > 0] or [own[0][0]], axis=0)
-    return [
-        RawCine(
-            frames=slice_frames,
-            spacing=spacing,
-            centre=centre,
-            view="sax",
-            slice_index=z,
-            position_mm=z * gap_mm,
-            gap_mm=gap_mm,
-            trigger_ms=np.full(2, np.nan),
-            series_id=series_id,
-            mask=mask,
-        )
-        for z, (slice_frames, mask) in enumerate(zip(frames, masks, strict=True))
-    ]
+SOURCE = public.PublicSource(
+    plan,
+    process,
+    TASKS,
+    "CC BY-NC-SA 4.0; cite Bernard et al., IEEE TMI 2018",
+    frames=2,
+    text_source="from_labels",
+)
