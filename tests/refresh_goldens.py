@@ -13,6 +13,7 @@ GOLDEN = ROOT / "tests" / "golden"
 COMMAND = "python -m tests.refresh_goldens"
 # Golden file -> what follows `--config configs/`. Every file in configs/ has at least one.
 CONFIGS = {
+    "eval_attention": "eval_attention.py",
     "eval_linear_probe": "eval_linear_probe.py",
     "eval_retrieval": "eval_retrieval.py",
     "eval_zero_shot": "eval_zero_shot.py",

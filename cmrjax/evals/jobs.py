@@ -14,7 +14,7 @@ import cmrjax.core.partitioning  # noqa: F401  (its flax setting; networks are b
 from cmrjax.core.errors import UserError
 from cmrjax.data.contract import require_same
 from cmrjax.data.records import RecordSource
-from cmrjax.evals import baselines, linear_probe, metrics, retrieval, zero_shot
+from cmrjax.evals import baselines, linear_probe, metrics, retrieval, seeing, zero_shot
 from cmrjax.evals.base import SETTINGS, Result, is_done, result_folder, write_result
 from cmrjax.evals.embeddings import (
     Cohort,
@@ -28,7 +28,7 @@ from cmrjax.evals.embeddings import (
 from cmrjax.evals.encoder import Encoder
 from cmrjax.evals.origin import Origin, WorkdirOrigin
 
-EVALUATORS = ("zero_shot", "linear_probe", "retrieval")
+EVALUATORS = ("zero_shot", "linear_probe", "retrieval", "attention")
 SCHEDULES = ("every_checkpoint", "last_checkpoint")
 log = logging.getLogger("cmrjax.evaluate")
 
@@ -38,7 +38,7 @@ class EvalConfig:
     """An evaluator job.
 
     Args:
-        evaluator: 'zero_shot', 'linear_probe' or 'retrieval'.
+        evaluator: 'zero_shot', 'linear_probe', 'retrieval' or 'attention'.
         data: a dataset directory; empty takes the one that the run was trained on, which a model
             folder does not name.
         split: 'test' or 'val'.
@@ -46,6 +46,8 @@ class EvalConfig:
         tasks: labels; empty takes all that apply.
         prompts: of zero-shot: 'phantom', 'acdc' or a JSON file.
         ceiling_workdir: of the probe: a supervised run, reported beside as 'supervised'.
+        sentence: of attention: what the gradient map asks for; empty asks for all of the embedding.
+        drawn_studies: of attention: how many studies are drawn.
         n_bootstrap: resamples of patients.
         seed: of the resampling.
         batch_size: clips of a batch.
@@ -61,6 +63,8 @@ class EvalConfig:
     tasks: tuple[str, ...] = ()
     prompts: str = "phantom"
     ceiling_workdir: str = ""
+    sentence: str = ""
+    drawn_studies: int = 2
     n_bootstrap: int = 2000
     seed: int = 0
     batch_size: int = 32
@@ -81,8 +85,8 @@ class EvalConfig:
             raise UserError(
                 "the probe is chosen on 'val'", where="config.split", fix="use split 'test'"
             )
-        if self.batch_size < 1 or self.n_bootstrap < 0:
-            raise UserError("batch_size or n_bootstrap is too small", where="config")
+        if self.batch_size < 1 or min(self.n_bootstrap, self.drawn_studies) < 0:
+            raise UserError("batch_size, n_bootstrap or drawn_studies is too small", where="config")
         if not self.suffix.replace("_", "a").replace("-", "a").isalnum() and self.suffix:
             raise UserError("suffix holds more than letters, digits, - and _", where="config")
 
@@ -267,6 +271,7 @@ class Job:
             "zero_shot": self._zero_shot,
             "linear_probe": self._linear_probe,
             "retrieval": self._retrieval,
+            "attention": self._attention,
         }
         result = by_evaluator[self.config.evaluator](encoder, how)
         settings = self.settings(step)
@@ -295,6 +300,17 @@ class Job:
             encoder.input.report_sections,
             how,
             evaluator=self.config.name,
+        )
+
+    def _attention(self, encoder: Encoder, how: metrics.Resampling) -> Result:
+        return seeing.evaluate(
+            [encoder, self.random],
+            self.cohort(self.config.split),
+            how,
+            evaluator=self.config.name,
+            sentence=self.config.sentence,
+            drawn_studies=self.config.drawn_studies,
+            batch_size=self.config.batch_size,
         )
 
     def _linear_probe(self, encoder: Encoder, how: metrics.Resampling) -> Result:
