@@ -1,4 +1,4 @@
-"""`cmrjax verify DIR`: every checksum of a dataset, or every file of a run's checkpoints."""
+"""`cmrjax verify DIR`: every checksum of a dataset, a run's checkpoints or a model folder."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cmrjax.core.clock import progress
 from cmrjax.core.errors import CorruptDataError, UserError
+from cmrjax.core.manifest import MANIFEST, verify_manifest
 from cmrjax.data import tfrecord
 from cmrjax.data.contract import load_contract
 from cmrjax.data.records import (
@@ -87,7 +88,9 @@ def verify_checkpoints(workdir: Path) -> tuple[int, list[str]]:
 
     steps = checkpoint.steps(workdir)
     if not steps:
-        raise UserError("is neither a dataset nor a workdir with checkpoints", where=str(workdir))
+        raise UserError(
+            "is no dataset, no workdir with checkpoints and no model folder", where=str(workdir)
+        )
     wrong = []
     for step in steps:
         try:
@@ -102,14 +105,16 @@ def main(argv: list[str]) -> int:
 
     Raises:
         CorruptDataError: something is damaged; the line names the first file.
-        UserError: the directory is neither a dataset nor a workdir.
+        UserError: the directory is no dataset, workdir or model folder.
     """
     parser = argparse.ArgumentParser(prog="cmrjax verify", description="check every checksum")
-    parser.add_argument("directory", type=Path, help="a dataset, or the workdir of a run")
+    parser.add_argument("directory", type=Path, help="a dataset, workdir or model folder")
     directory: Path = parser.parse_args(argv).directory
     if (directory / INFO_FILE).is_file():
         whole, wrong = verify_dataset(directory)
         what = f"{whole} records"
+    elif (directory / MANIFEST).is_file():
+        wrong, what = [], f"{verify_manifest(directory)} files"
     else:
         whole, wrong = verify_checkpoints(directory)
         what = f"{whole} checkpoints"

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from cmrjax import __version__
 from cmrjax.core.errors import CorruptDataError, UserError
@@ -88,7 +88,7 @@ def seal(folder: Path) -> None:
 def write_weights(path: Path, params: dict[str, Any]) -> None:
     """Writes parameters as safetensors, their paths joined with `/`."""
     leaves = {name: np.asarray(leaf, order="C") for name, leaf in flatten(params).items()}
-    save_file(leaves, path, metadata={"format": "cmrjax"})
+    write_bytes_atomic(path, save(leaves, metadata={"format": "cmrjax"}))
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

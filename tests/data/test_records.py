@@ -127,7 +127,7 @@ def test_missing_shard_and_missing_dataset(copy, tmp_path, capsys):
     assert "missing" in verify.verify_dataset(copy)[1][0]
     with pytest.raises(UserError, match="not a dataset"):
         RecordSource(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="neither a dataset nor a workdir"):
+    with pytest.raises(UserError, match="no dataset, no workdir"):
         verify.main([str(tmp_path)])
 
 
