@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "run an evaluator on a checkpoint",
     "report": "write the report page of a workdir",
     "status": "show where a run stands",
+    "export": "write a model for others: weights, a model folder, StableHLO, ONNX",
     "stats": "compute every statistic of a predictions file",
     "reproduce": "run an experiment and write its table",
 }
