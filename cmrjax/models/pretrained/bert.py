@@ -41,6 +41,9 @@ def config_from(weights: Weights, options: ImportOptions) -> TextEncoderConfig:
         names = ("word_embeddings", "position_embeddings")
         shapes = [shape_of(weights, f"{prefix}{_TABLES}{name}.weight", 2) for name in names]
     width = integer(weights, "hidden_size", shapes[0][1])
+    hidden = config.get("intermediate_size")
+    if hidden is None:
+        hidden = shape_of(weights, f"{prefix}{_LAYERS}0.{BERT.up}.weight", 2)[0]
     depth = integer(weights, "num_hidden_layers", depth_of(weights, prefix + _LAYERS) or None)
     pools = any(key.startswith(f"{prefix}pooler.") for key in weights.tensors)
     activation, epsilon = activation_of(weights), real(weights, "layer_norm_eps", 1e-12)
@@ -50,7 +53,7 @@ def config_from(weights: Weights, options: ImportOptions) -> TextEncoderConfig:
         width=width,
         depth=depth,
         heads=heads_of(weights, options),
-        mlp_ratio=ratio(integer(weights, "intermediate_size", 4 * width), width),
+        mlp_ratio=ratio(integer(weights, "intermediate_size", hidden), width),
         style="bert",
         # The style's own are left empty, so that a config that does not name them is the same.
         activation="" if activation == "gelu" else activation,

@@ -235,8 +235,7 @@ def _complete(filled: _Filled, initial: Callable[[], Params] | None, where: str)
         raise UserError("no initial values for what is missing", where=where)
     values = flatten(initial())
     for path, layers in filled.incomplete.items():
-        start = np.asarray(values[path], np.float32)
         if path not in filled.arrays or None in layers:
-            filled.arrays[path] = start
+            filled.arrays[path] = values[path]
         else:
-            filled.arrays[path][layers] = start[layers]
+            filled.arrays[path][layers] = np.asarray(values[path])[layers]
