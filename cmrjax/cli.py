@@ -10,6 +10,7 @@ from cmrjax.core.errors import EXIT_USER, CmrjaxError
 
 VERBS = {
     "demo": "the whole way on an embedded phantom, from DICOM to a report page",
+    "bench": "run a benchmark suite",
     "prepare": "read scans and reports, write a dataset",
     "inspect": "show what a dataset holds",
     "verify": "check every record of a dataset or every file of a checkpoint",

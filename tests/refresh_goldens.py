@@ -21,6 +21,7 @@ CONFIGS = {
     "pretrain_acdc": "pretrain_acdc.py",
     "pretrain_acdc_phantom": "pretrain_acdc.py:phantom",
     "pretrain_phantom": "pretrain_phantom.py",
+    "pretrain_phantom_mvit": "pretrain_phantom.py:mvit",
     "pretrain_phantom_supervised": "pretrain_phantom.py:supervised",
 }
 

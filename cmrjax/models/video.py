@@ -7,12 +7,13 @@ from flax import nnx
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.sections import to_dataclass
+from cmrjax.models.mvit import MViT, MViTConfig
 from cmrjax.models.tower import VideoTower
 from cmrjax.models.video_vit import VideoViT, VideoViTConfig
 
-VideoConfig = VideoViTConfig
+VideoConfig = VideoViTConfig | MViTConfig
 
-FAMILIES: dict[str, type] = {"vit": VideoViTConfig}
+FAMILIES: dict[str, type] = {"vit": VideoViTConfig, "mvit": MViTConfig}
 
 
 def family_of(config: VideoConfig) -> str:
@@ -37,4 +38,6 @@ def video_config_from(section: Mapping[str, Any], *, where: str) -> VideoConfig:
 
 def make_video_tower(config: VideoConfig, *, rngs: nnx.Rngs) -> VideoTower:
     """Builds the tower of a config."""
+    if isinstance(config, MViTConfig):
+        return MViT(config, rngs=rngs)
     return VideoViT(config, rngs=rngs)

@@ -1,0 +1,33 @@
+"""The benchmark suite: what this code costs beside a plain way of doing the same."""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from cmrjax.benchmarks.row import Row, format_table
+
+SUITES = {"models": "parameters, FLOPs, step time and memory of the video towers; an import"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """`cmrjax bench SUITE [--json] [--only NAME ...]`."""
+    suites = "; ".join(f"{name}: {text}" for name, text in SUITES.items())
+    parser = argparse.ArgumentParser(prog="cmrjax bench", description=__doc__, epilog=suites)
+    parser.add_argument("suite", choices=[*SUITES])
+    parser.add_argument("--json", action="store_true", help="a list of rows instead of a table")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="some rows alone")
+    args = parser.parse_args(argv)
+    suite = importlib.import_module(f"cmrjax.benchmarks.{args.suite}")
+    rows: list[Row] = suite.run(tuple(args.only))
+    print(
+        json.dumps([row.to_json() for row in rows], indent=1) if args.json else format_table(rows)
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    from cmrjax.cli import run
+
+    sys.exit(run("bench", sys.argv[1:]))
