@@ -24,7 +24,7 @@ from typing import Any
 from cmrjax.core.errors import PreemptedError, UserError
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
-from cmrjax.data.deid.ids import Hasher, keyed_hasher, public_hasher
+from cmrjax.data.deid.ids import Hasher, days_since_first, keyed_hasher, public_hasher
 from cmrjax.data.sources import dicom_export
 from cmrjax.data.sources.jobs import Job, public_job
 from cmrjax.data.sources.public import PublicSource
@@ -313,13 +313,19 @@ def _assemble(
         official={patient_of[study]: official[study] for study in patient_of},
     )
     info = _info(args, job, rows, rejected)
+    since = days_since_first((row["patient_id"], row["study_id"], row["day"]) for row in rows)
     final = partial / "final"
     shutil.rmtree(final, ignore_errors=True)
     final.mkdir()
     shards.write_dataset(
         final,
         info=info,
-        series=[{"study_id": row["study_id"], **s} for row in rows for s in row["series"]],
+        series=[
+            {"study_id": study, "days_since_first": since[study], **s}
+            for row in rows
+            for study in [row["study_id"]]
+            for s in row["series"]
+        ],
         contract=contract,
         splits=splits,
         studies=((row["study_id"], engine.stored_records(kept_in, row)) for row in rows),

@@ -79,7 +79,7 @@ def test_records_hold_cines_labels_and_clean_reports(dataset):
     known = [source[s.rows[0]] for s in grouped]
     texts = sorted(r["report"] for r in known)
     assert texts[0] == ""
-    assert texts[1] == "Findings: [id] [id] on [date]. LVEF 41 %."
+    assert texts[1] == "Findings: [name] on [date]. LVEF 41 %."
     assert sorted(r["labels"]["dilated"] for r in known) == [0, 0, 0, 1, 1, 1]
     assert sum(np.isnan(r["labels"]["lvef"]) for r in known) == 1
 
@@ -97,7 +97,7 @@ def test_dataset_info_counts_what_was_joined_and_left_out(dataset):
     assert counts["studies_with_report"] == 5
     assert counts["studies_without_report"] == 1
     assert counts["reports_without_study"] == 1
-    assert info["deidentified"] == {"header": 10, "date": 5}
+    assert info["deidentified"] == {"header.name": 5, "date": 5}
 
 
 def test_no_identifier_is_in_any_file(dataset):

@@ -64,6 +64,7 @@ class StudyResult:
         scrubbed: how often each de-identification rule applied.
         series: for the data card, a row for each stack.
         has_report: whether it has a report.
+        day: when it was made, shifted by its patient's secret; nothing where that is unknown.
     """
 
     study_id: str
@@ -74,6 +75,7 @@ class StudyResult:
     scrubbed: Mapping[str, int] = field(default_factory=dict)
     series: Sequence[Mapping[str, Any]] = ()
     has_report: bool = False
+    day: int | None = None
 
 
 @dataclass(frozen=True)

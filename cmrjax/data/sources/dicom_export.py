@@ -9,8 +9,8 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import geometry
-from cmrjax.data.deid.headers import patient_key
-from cmrjax.data.deid.text import scrub
+from cmrjax.data.deid.headers import patient_key, study_day
+from cmrjax.data.deid.text import clean
 from cmrjax.data.dicom import Image, Rejected, read_header, read_pixels, study_of
 from cmrjax.data.series import Cine, cines_of
 from cmrjax.data.standardise import motion_centre
@@ -74,7 +74,10 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         return StudyResult(study_id, rejected=rejected)
     known = sorted({pair for image in images for pair in image.identifiers})
     patient_id = settings.hasher.id("patient", patient_key(known) or task.study_uid)
-    report, scrubbed = scrub(task.report, (text for _, text in known))
+    report = clean(task.report, known)
+    # A text that still looks identified is not used; the study is, without it.
+    rejected["report.looks_identified"] += report.quarantined
+    scrubbed = Counter(report.counts)
     scrubbed.update(f"dropped.{name}" for image in images for name in image.dropped)
     raw = [
         _raw_cine(cine, frames, centre, settings)
@@ -86,7 +89,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
             settings,
             study_id=study_id,
             patient_id=patient_id,
-            report=report,
+            report=report.text,
             labels=task.labels,
         )
         for cine in raw
@@ -96,10 +99,11 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         patient_id,
         records,
         labels=task.labels,
-        rejected=rejected,
+        rejected=+rejected,
         scrubbed=scrubbed,
         series=card_rows(raw),
-        has_report=bool(report.strip()),
+        has_report=bool(report.text.strip()),
+        day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
     )
 
 

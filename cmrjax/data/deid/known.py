@@ -1,0 +1,242 @@
+"""Finding in a report what its study's headers say: people, numbers, dates and places."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from cmrjax.data.deid.fold import fold, spellings
+from cmrjax.data.deid.headers import IDENTIFYING, Identifier, day_of
+from cmrjax.data.deid.words import (
+    COMMON_WORDS,
+    EPONYMS,
+    MONTHS,
+    PARTICLES,
+    PLACE_WORDS,
+    SHORT_WORDS,
+    TITLES,
+)
+
+_WEAK = COMMON_WORDS | EPONYMS | PARTICLES | SHORT_WORDS
+_HOUSES = frozenset(("hospital", "university", "clinic", "institute", "infirmary", "klinikum"))
+_SENTENCE_START = re.compile(r"(?:^|[.!?:;\n\u2022(-])\s*$")
+_BEFORE, _AFTER = r"(?<![^\W_])(?<!\[)", r"(?![^\W_])"  # an underscore is a mark like others
+_LONG_ID = 7  # characters from which an id is found with marks between its digits, too
+
+
+@dataclass(frozen=True)
+class KnownRule:
+    """What to look for in a folded report.
+
+    Args:
+        kind: 'name', 'id', 'date' or 'place'.
+        pattern: over the folded text.
+        accept: asked with the original text and the span; without it every match counts.
+    """
+
+    kind: str
+    pattern: re.Pattern[str]
+    accept: Callable[[str, int, int], bool] | None = None
+
+
+def known_rules(identifiers: Iterable[Identifier]) -> tuple[KnownRule, ...]:
+    """The rules that a study's headers give, in the order to apply them."""
+    texts: dict[str, list[str]] = {"id": [], "place": [], "date": [], "name": []}
+    for tag, text in identifiers:
+        texts[IDENTIFYING[tag]] += [part for part in text.split("\\") if part.strip()]
+    made = (
+        _id_rules(texts["id"]),
+        _place_rules(texts["place"]),
+        _date_rules({day for text in texts["date"] if (day := day_of(text))}),
+        # An id of letters alone is a name for all that anybody can tell.
+        _name_rules(texts["name"] + [t for t in texts["id"] if _lettered(t)]),
+    )
+    return tuple(rule for rules in made for rule in rules)
+
+
+def strong_names(identifiers: Iterable[Identifier]) -> frozenset[str]:
+    """Folded parts of names that no report uses as words: what a misspelling is compared with."""
+    texts = [text for tag, text in identifiers if IDENTIFYING[tag] == "name"]
+    words = {fold(word).text for text in texts for word in _words(text)}
+    return frozenset(word for word in words if len(word) > 2 and word not in _WEAK)
+
+
+def _lettered(text: str) -> bool:
+    return not any(c.isdigit() for c in text) and len(text.strip()) >= 5
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    return "|".join(sorted(set(patterns), key=lambda p: (-len(p), p)))
+
+
+# Names.
+
+
+def _words(text: str) -> list[str]:
+    words = [w.strip("'.-()\"") for w in re.split(r"[\s,;^=\\_/&.]+", text)]
+    # What folds to no letter at all is no name.
+    return [w for w in words if fold(w).text[:1].isalpha() and not any(c.isdigit() for c in w)]
+
+
+def _spelled(word: str) -> str:
+    """A pattern of a word's spellings; what joins its parts may be missing or a space."""
+    loose = (re.sub(r"[-' ]", "~", form) for form in spellings(word))
+    marked = (re.escape(form).replace("\\~", "~").replace("~", "[-' ]?") for form in loose)
+    return f"(?:{_any_of(marked)})"
+
+
+def _name_rules(texts: Sequence[str]) -> list[KnownRule]:
+    parts: set[str] = set()
+    strong: set[str] = set()
+    for text in texts:
+        for component in re.split(r"[\^=]+", text):
+            words = _words(component)
+            if len(words) > 1 and len(words[0]) > 1:
+                parts.add(" ".join(words))  # "van der Berg" is one name, "van" is none
+        words = _words(text)
+        for word in words + [half for w in words if "-" in w for half in w.split("-")]:
+            folded = fold(word).text
+            if folded in TITLES or folded in PARTICLES or (len(word) < 2 and word.isascii()):
+                continue
+            parts.add(word)
+            if folded not in _WEAK and len(folded) > 2:
+                strong.add(folded)
+    if not parts:
+        return []
+    unit = f"(?:{_any_of(_spelled(part) for part in parts)}){_AFTER}"
+    initials = "".join(sorted({f[0] for p in parts for f in spellings(p) if f[0].isalpha()}))
+    initial = rf"(?:[{re.escape(initials)}]\.[ -]?)+{_AFTER}(?<![ -])"
+    between = r"(?:\s*[,.^_/-]\s*|\s+)"
+    particle = rf"(?:(?:{_any_of(PARTICLES - {'and', 'the', 'y', 'e', 's'})})\s+)?"
+    pattern = re.compile(
+        rf"{_BEFORE}(?:[{re.escape(initials)}]\.[\s-]?){{0,3}}{unit}"
+        rf"(?:{between}{particle}{unit}|{between}?{initial})*(?:,\s?[{initials}](?![\w.]))?"
+    )
+    rules = [KnownRule("name", pattern, _NameCheck(frozenset(strong)))]
+    eastern = [c for t in texts for c in t.split("=") if c and not c.isascii()]
+    joined = {re.escape(fold(re.sub(r"[\s^]+", "", c)).text) for c in eastern}
+    if joined:  # family and given name without a space, within a sentence without spaces
+        rules.insert(0, KnownRule("name", re.compile(_any_of(j for j in joined if j) or r"(?!)")))
+    return rules
+
+
+@dataclass(frozen=True)
+class _NameCheck:
+    """Whether a match is a name: its words may be a report's own words, too."""
+
+    strong: frozenset[str]
+
+    def __call__(self, text: str, start: int, end: int) -> bool:
+        found = text[start:end]
+        words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", found))
+        if any(form in self.strong for word in words for form in spellings(word)):
+            return True
+        whole = fold(found).text
+        if any(fold(re.sub(r"\W+", "", found)).text == re.sub(r"\W+", "", s) for s in self.strong):
+            return True
+        capital = [word for word in words if word[0].isupper()]
+        if len({word.lower() for word in words}) > 1:  # two of their names, or one and an initial
+            return len(capital) == len(words)
+        if not capital or whole in EPONYMS:
+            return False
+        if len(whole) <= 2:
+            return whole not in SHORT_WORDS and found[1:].islower()
+        return found[1:].islower() and not _SENTENCE_START.search(text[:start])
+
+
+# Numbers and codes.
+
+
+def _id_rules(texts: Iterable[str]) -> list[KnownRule]:
+    alone, cued = set(), set()
+    for text in texts:
+        core = re.sub(r"[\W_]+", "", fold(text).text)
+        if not any(c.isdigit() for c in core):
+            continue
+        core = core.lstrip("0") or core
+        letters = any(c.isalpha() for c in core)
+        if len(core) >= _LONG_ID:
+            alone.add("0*" + r"[-./ _]?".join(map(re.escape, core)))
+        elif len(core) >= (4 if letters else 5):
+            alone.add("0*" + r"[-/_]?".join(map(re.escape, core)))
+        else:  # "12" is a number like any other unless something says that it is an id
+            cued.add("0*" + re.escape(core))
+    rules = []
+    if alone:
+        rules.append(rf"(?<![a-z0-9\[])(?<!\d[.,])(?:{_any_of(alone)})(?![a-z0-9])")
+    if cued:
+        cue = r"(?:mrn|pid|patient(?: id| no| number)?|id|accession(?: no| number)?|case)\b"
+        rules.append(rf"{_BEFORE}{cue}[\s.:#-]{{1,3}}(?:{_any_of(cued)})(?![a-z0-9])")
+    return [KnownRule("id", re.compile(rule)) for rule in rules]
+
+
+# Places.
+
+
+def _place_rules(texts: Iterable[str]) -> list[KnownRule]:
+    phrases, single = set(), set()
+    for text in texts:
+        words = [w.strip("'.()") for w in re.split(r"[\s,;^=/&]+", text)]
+        words = [w for w in words if fold(w).text.strip()]
+        folded = [fold(w).text for w in words]
+        own = [
+            (w, f)
+            for w, f in zip(words, folded, strict=True)
+            if f not in PLACE_WORDS and f not in EPONYMS and not f.isdigit()
+        ]
+        named = any(len(f) >= 3 for _, f in own)
+        if len(words) > 1 and (named or _HOUSES.intersection(folded)):
+            phrases.add(r"[\s,.'-]+".join(_spelled(w) for w in words))
+        mixed = any(c.islower() for c in text)
+        single |= {_spelled(w) for w, f in own if len(f) >= 4 or (mixed and len(f) == 3)}
+    rules = []
+    if phrases:
+        rules.append(KnownRule("place", re.compile(f"{_BEFORE}(?:{_any_of(phrases)}){_AFTER}")))
+    if single:
+        pattern = re.compile(f"{_BEFORE}(?:{_any_of(single)}){_AFTER}")
+        rules.append(KnownRule("place", pattern, _capital))
+    return rules
+
+
+def _capital(text: str, start: int, end: int) -> bool:
+    # Three letters are a site's initials in capitals, or any word at all.
+    return text[start].isupper() and (end - start > 3 or text[start:end].isupper())
+
+
+# Dates.
+
+
+def _date_rules(days: Iterable[date]) -> list[KnownRule]:
+    found = sorted(days)
+    if not found:
+        return []
+    return [KnownRule("date", re.compile(_any_of(p for day in found for p in _written(day))))]
+
+
+def _written(day: date) -> list[str]:
+    """Patterns of the ways to write one day."""
+    d, m = rf"0?{day.day}", rf"0?{day.month}"
+    year, short = f"{day.year}", f"{day.year % 100:02d}"
+    any_year, mark = rf"(?:{year}|'?{short})", r"\s?[-./_,]\s?"
+    nth = r"(?:st|nd|rd|th|er|\.|o)?"
+    month = rf"(?:{_any_of(MONTHS[day.month - 1])})\b\.?"
+    gap = r"[\s,.'_-]*"
+    of = r"(?:(?:of|de|di|den)\s+)?"
+    forms = [
+        rf"{d}{mark}{m}{mark}{any_year}",
+        rf"{m}{mark}{d}{mark}{any_year}",
+        rf"{year}{mark}{m}{mark}{d}",
+        rf"{d} {m} {year}",
+        rf"{year} {m} {d}",
+        rf"{d}{nth}{gap}{of}{month}(?:{gap}{of}{any_year})?",
+        rf"{month}{gap}(?:the )?{d}{nth}(?:{gap}{any_year})?",
+        rf"{year}{gap}{month}{gap}{d}{nth}",
+        rf"{year}{day.month:02d}{day.day:02d}(?:\d{{4}}|\d{{6}})?",
+        rf"{day.day:02d}{day.month:02d}{year}",
+        rf"{day.month:02d}{day.day:02d}{year}",
+        rf"{short}{day.month:02d}{day.day:02d}",
+        rf"{day.day:02d}{day.month:02d}{short}",
+        rf"{d}(?:{_any_of(MONTHS[day.month - 1])}){any_year}",
+    ]
+    return [rf"(?<![\w.])(?:{form})(?!\w)" for form in forms]

@@ -1,0 +1,189 @@
+"""What identifies people in any report, whoever they are: rules in the order they are applied.
+
+A rule is written against what it must not eat, too: `120 ml`, `12/min`, `1.5 T`, `grade 2/4`,
+`5/17 segments`, `T1 2CH`, `1:10`, `MR` and `MS` are a report's daily words. Where both cannot be
+had, a rule asks for a cue ("Tel", "MRN", "aged", a title, a street's name).
+"""
+
+import re
+from functools import partial
+
+from cmrjax.data.deid.words import MONTHS, PLACE_WORDS
+
+_MONTH = rf"(?:{'|'.join(sorted({m for ms in MONTHS for m in ms[:2]}, key=lambda m: -len(m)))})"
+_NTH = r"(?:st|nd|rd|th|\.)?"
+_DAY, _MON, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d{2}"
+# "segments 10/11/12" is no day.
+_NO_DIGIT = r"(?<![\d./-])(?<!segment )(?<!segments )(?<!seg )(?<!seg. )"
+_ANY_YEAR = r"(?:(?:19|20)\d{2}|\d{2})"
+_FULL_MONTH = rf"(?:{'|'.join(names[0].title() for names in MONTHS)})"
+_UNIT = r"(?!\s?(?:mm|cm|ml|ms|m\b|s\b|%|kg|g\b|bpm|mmhg|l\b|/|x\s?\d|[-.]\d))"
+_LETTER = r"[^\W\d_]"
+_UPPER = r"[A-Z\u00c0-\u00de]"
+_NAME = rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER}))+"
+_LINK = r"(?:(?:van|von|der|den|de|di|da|la|le|al|el|bin|zu)[ ]){0,3}"
+_INITIALS = rf"(?:{_UPPER}\.[ -]?)*"
+_PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
+# "Smith, John" after a label; a comma after a title ends the name.
+_LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?"
+_TITLE = r"(?:Dr|DR|Drs|Prof|PROF|Professor|Mr|Mrs|MRS|Ms|Miss|Mx|Doctor|Herr|Frau|Mme)"
+_DEGREES = r"(?:MD|M\.D\.|PhD|Ph\.D\.|MBBS|MBChB|FRCR|FRCP|MRCP|FACC|FSCMR|FESC|Dipl\.-Ing)"
+_HOUSE = (
+    r"(?:Hospital|Infirmary|Medical Cent(?:er|re)|Klinikum|Krankenhaus|NHS(?: Foundation)? Trust)"
+)
+_STREET = (
+    r"(?:Street|Road|Avenue|Ave|Lane|Drive|Close|Court|Crescent|Boulevard|Blvd|Terrace|Gardens"
+    r"|Square|Highway|Parkway|St|Rd|Ln)"
+)
+_STATE = (
+    r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]"
+    r"|T[NX]|UT|V[AT]|W[AIVY])"
+)
+# Areas of British postcodes: without them "T1 2CH" would be one.
+_AREA = (
+    r"(?:A[BL]|B[ABDHLNRST]?|C[ABFHMORTVW]|D[ADEGHLNTY]|E[CHNX]?|F[KY]|GL?|G[UY]|H[ADGPRSUX]|I[GMPV]"
+    r"|JE|K[ATWY]|L[ADELNSU]?|M[EKL]?|N[EGNPRW]?|O[LX]|P[AEHLOR]|R[GHM]|S[AEGKLMNOPRSTWY]?|T[ADFNQRSW]"
+    r"|UB|W[ACDFNRSV]?|YO|ZE)"
+)
+# What follows "Patient:" or "Reader:" when it is no name.
+_OPENERS = (
+    r"(?:Known|Male|Female|History|Status|Previous|Prior|New|No|None|Normal|Not|Suspected|Suspicion"
+    r"|Referred|Presenting|Presented|Asymptomatic|Symptomatic|Recent|Chest|Dyspnoea|Dyspnea|Family|Supine|The|A|An"
+    r"|See|As|In|On|Good|Poor|With|Without|Post|Abnormal|Mild|Moderate|Severe|Cardiology|Cardiac|Radiology|Unknown)"
+)
+_WORDY = re.compile(r"[^\W\d_]+")
+
+
+def _i(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _own_word(match: re.Match[str]) -> bool:
+    """Whether a place's name says more than "outside hospital" does."""
+    words = (w.lower() for w in _WORDY.findall(match[0]))
+    return any(w not in PLACE_WORDS and w not in _ANY_PLACE for w in words)
+
+
+_ANY_PLACE = frozenset(
+    """outside referring local other another our your nhs current same at in
+    infirmary klinikum krankenhaus""".split()  # noqa: SIM905
+)
+
+
+def _replace(match: re.Match[str], *, kind: str) -> str:
+    if kind == "place" and not _own_word(match):
+        return match[0]
+    # A label or a title stays, so that the sentence still reads.
+    kept = match.groupdict().get("keep") or ""
+    return f"{kept}[{kind}]"
+
+
+_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("email", re.compile(r"\b[\w.+-]+ ?@ ?[\w-]+(?:\.[\w-]+)+\b")),
+    ("url", _i(r"\b(?:https?://|www\.)[^\s\])>]+")),
+    ("uid", re.compile(r"\b\d+(?:\.\d+){5,}\b")),
+    ("date", re.compile(r"\b(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{6})?\b")),
+    ("date", re.compile(rf"\b{_YEAR}\s?([-/.])\s?{_MON}\s?\1\s?{_DAY}(?:T[\d:.]+Z?)?\b")),
+    ("date", re.compile(rf"{_NO_DIGIT}{_DAY}\s?([-/.])\s?{_MON}\s?\1\s?{_ANY_YEAR}\b{_UNIT}")),
+    ("date", re.compile(rf"{_NO_DIGIT}{_MON}\s?([-/.])\s?{_DAY}\s?\1\s?{_ANY_YEAR}\b{_UNIT}")),
+    ("date", re.compile(rf"(?<![\d./-]){_MON}[/.-]{_YEAR}\b")),
+    (
+        "date",
+        _i(
+            rf"\b{_DAY}{_NTH}[ -]?(?:of )?{_MONTH}\b[ ,.-]*(?:of )?"
+            rf"(?:{_YEAR}|'?\d{{2}}\b(?![\d.,]*\s?(?:%|mm|ml)))"
+        ),
+    ),
+    ("date", _i(rf"\b{_MONTH}[.,]?[ -]{_DAY}(?:st|nd|rd|th)?[ ,-]+{_YEAR}\b")),
+    ("date", _i(rf"\b{_MONTH}\.?,?[ -](?:of )?'?{_YEAR}\b")),
+    ("date", re.compile(rf"\b{_DAY}(?:st|nd|rd|th)?(?: of)? {_FULL_MONTH}\b")),
+    ("date", re.compile(rf"\b{_FULL_MONTH} {_DAY}(?:st|nd|rd|th)?\b(?![.]?\d)")),
+    (
+        "date",
+        _i(
+            rf"(?P<keep>\b(?:dated|performed on|done on|acquired on|scanned on|seen on"
+            r"|examination of"
+            rf"|exam of|scan of|study of|mri of|cmr of|from the|on the)\s)"
+            rf"{_DAY}[/.]{_MON}\b(?![/.]?\d)(?!\s?(?:%|mm|cm|ml|segment|of))"
+        ),
+    ),
+    ("time", _i(r"(?<![\d:])(?:[01]?\d|2[0-3])[:.][0-5]\d(?::[0-5]\d)?\s?[ap]\.?m\b\.?")),
+    ("time", re.compile(r"(?<![\d:.])(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?![\d:])")),
+    ("time", _i(r"(?P<keep>\b(?:at|time:?) )(?:[01]?\d|2[0-3])[:h][0-5]\d(?: ?h(?:rs|ours)?)?\b")),
+    ("time", _i(r"\b(?:[01]\d|2[0-3])[0-5]\d ?(?:hrs|hours)\b")),
+    (
+        "phone",
+        _i(
+            r"(?P<keep>\b(?:tel(?:ephone)?|phone|fax|mobile|cell|ext(?:ension)?|bleep|pager|hotline)\b"
+            r"(?: no| number)?[ .:#]{0,3})\+?[\d(][\d ()./-]{2,}\d"
+        ),
+    ),
+    ("phone", re.compile(r"(?:\+|\b00)\d[\d ()./-]{7,}\d\b")),
+    ("phone", re.compile(rf"\(?\b\d{{3}}\)?[ .-]\d{{3}}[ .-]\d{{4}}\b{_UNIT}")),
+    ("phone", re.compile(r"\(?\b0\d{2,5}\)?[ /-]{1,3}\d{3,4}[ -]?\d{2,6}\b")),
+    ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b")),
+    (
+        "number",
+        _i(
+            r"(?P<keep>\b(?:mrn|m\.r\.n\.|pid|uhid|ssn|nhs|chi|"
+            r"(?:patient|hospital|study|exam|case|order|episode|visit|record|chart|unit|accession|nhs"
+            r"|account|insurance|report|reference|social security|identity|passport)"
+            r"[ -]?(?:id|no|nr|number|identifier|code|#)|accession|dob)"
+            r"\b(?: no| number| id)?[ .:#]{0,3})(?=[\w/-]*\d)[A-Z]{0,6}[-/]?\d[\w/-]*"
+        ),
+    ),
+    # "ID 32 mm" is an inner diameter and "acc 2" an acceleration: numbers there must be long.
+    ("number", _i(r"(?P<keep>\b(?:id|acc|ref|reg)\b[ .:#]{0,3})[A-Z]{0,6}[-/]?\d{4}[\w/-]*")),
+    ("number", re.compile(r"(?<![\w.,])[A-Z]{0,4}[-/]?\d{7,}(?![\w]*[.,]\d)\w{0,3}\b")),
+    ("number", re.compile(r"(?<![\w.,-])[A-Z]{1,4}[-/]?\d{5,}[A-Z]?\b")),
+    ("number", re.compile(rf"(?<![\w.,-])(?=(?:-?\d){{7}})\d{{2,4}}-\d{{2,6}}-\d{{2,6}}\b{_UNIT}")),
+    ("age", _i(r"\b(?:9\d|1[0-2]\d)(?=[ -]?(?:years?|yrs?)[ -]?old\b|[ -]?y[/.]?o\b|-year-old)")),
+    ("age", _i(r"(?P<keep>\b(?:aged?|age:)[ :]{1,2}(?:of )?)(?:9\d|1[0-2]\d)\b(?!\s?(?:%|ml|mm))")),
+    ("address", re.compile(rf"\b\d{{1,5}}[a-zA-Z]?,? (?:{_NAME} ){{1,3}}{_STREET}\b\.?")),
+    (
+        "address",
+        re.compile(
+            rf"\b{_UPPER}{_LETTER}*(?:stra\u00dfe|strasse|str\.|weg|platz|gasse|allee)\s\d{{1,4}}[a-z]?\b"
+        ),
+    ),
+    ("address", _i(r"\bP\.? ?O\.? ?Box \d+")),
+    ("postcode", re.compile(rf"\b{_AREA}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{{2}}\b")),
+    ("postcode", re.compile(rf"\b{_STATE},? \d{{5}}(?:-\d{{4}})?\b")),
+    ("postcode", re.compile(r"\b[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d\b")),
+    ("postcode", re.compile(rf"\b(?:[A-Z]{{1,2}}-)?\d{{5}} {_UPPER}[a-z\u00df-\u00ff]{{3,}}\b")),
+    ("place", re.compile(rf"\b(?:(?:St\.? |{_NAME} (?:of |for |and )?)){{1,4}}{_HOUSE}\b")),
+    ("place", re.compile(rf"\b(?:University )?Hospital (?:of |in ){_NAME}(?: {_NAME})?")),
+    (
+        "name",
+        re.compile(
+            rf"(?P<keep>\b{_TITLE}\b\.?(?: ?(?:{_TITLE}|med|hab|rer|nat)\b\.?)*\s){_PERSON}"
+            rf"(?:,? {_DEGREES}\b)*"
+        ),
+    ),
+    (
+        "name",
+        re.compile(r"(?P<keep>\b(?:dr|mrs|prof)\b\.? )(?!and\b|or\b|who\b|of\b)[a-z][a-z'-]{2,}"),
+    ),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>(?i:\b(?:reported|signed|dictated|verified|approved|referred|read|reviewed|typed"
+            r"|authori[sz]ed|performed|supervised|interpreted|co-?signed|transcribed|requested"
+            r"|electronically)(?: electronically| and \w+| off)? by)[ :]+)"
+            rf"(?!(?i:the|a|an|our|this|your)\b){_LISTED}"
+        ),
+    ),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>(?i:\b(?:patient(?:'s)? name|name of patient|patient|surname|first name"
+            r"|last name|forename|name|radiologist|cardiologist|consultant|referrer|physician"
+            r"|attending|reader|operator|radiographer|technologist|technician|author|signature|signed"
+            r"|cc|copy to|next of kin|gp|re)\s?:)\s*)"
+            rf"(?!\[)(?:{_TITLE}\b\.? )?(?!{_OPENERS}\b){_LISTED}"
+        ),
+    ),
+    ("name", re.compile(rf"\b{_PERSON},? {_DEGREES}(?!\w)(?:,? {_DEGREES}(?!\w))*")),
+    ("name", re.compile(rf"(?P<keep>(?i:\b(?:sincerely|regards),?)\s+){_PERSON}")),
+)  # fmt: skip
+RULES = tuple((kind, pattern, partial(_replace, kind=kind)) for kind, pattern in _RULES)
