@@ -40,7 +40,9 @@ def main(argv: Sequence[str]) -> int:
     if args.follow and args.model:
         raise UserError("--follow waits for a run's checkpoints", fix="give --workdir")
     config = to_dataclass(EvalConfig, load_config(args.config, overrides), where="")
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    # Where an imported library has set up logging before, the line above does nothing.
+    logging.getLogger("cmrjax").setLevel(logging.INFO)
     with interruptible() as stop:
         if args.follow:
             folders = follow(config, _existing(args.workdir, "workdir"), stop=stop)
