@@ -18,6 +18,7 @@ from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
 from cmrjax.data.pipeline import DataConfig, report_sentences, select_studies
 from cmrjax.data.records import RecordSource
+from cmrjax.models.pretrained.config import PretrainedConfig, pretrained_config
 from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTowerConfig
 from cmrjax.models.video import VideoConfig, video_config_from
@@ -28,21 +29,6 @@ from cmrjax.objectives.supervised import Supervised, SupervisedConfig
 from cmrjax.optim import OptimConfig
 
 OBJECTIVES = ("contrastive", "supervised")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainedConfig:
-    """Where initial weights come from.
-
-    Args:
-        workdir: a workdir of `train`; empty starts from scratch.
-        step: which checkpoint; -1 takes the newest.
-        take: the parts of the network that are taken; each must be there with equal shapes.
-    """
-
-    workdir: str = ""
-    step: int = -1
-    take: tuple[str, ...] = ("video",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,12 +44,13 @@ class RunConfig:
         log_every: steps between lines of metrics.
         keep_checkpoints: how many to keep; 0 keeps all.
         mesh: axis name -> size.
-        pretrained: see `PretrainedConfig`.
+        pretrained: see `models.pretrained.config`.
         model: `family` and the keys of its config, see `models.video` (and `joint`,
             `init_temperature`, `init_bias`).
         objective: `name` and the objective's own keys.
         optim: see `OptimConfig`.
-        text: see `TextEncoderConfig`, with `vocabulary_size` and `vocabulary`.
+        text: see `TextEncoderConfig`, with `vocabulary_size` of one made from the reports, or
+            `vocabulary`, a given one's file, and `lowercase`, whether it was made without case.
         augment: see `AugmentConfig`.
     """
 
@@ -92,7 +79,7 @@ class RunConfig:
 
     def pretrained_config(self) -> PretrainedConfig:
         """The `pretrained` section."""
-        return to_dataclass(PretrainedConfig, self.pretrained, where="pretrained")
+        return pretrained_config(self.pretrained)
 
     @property
     def objective_name(self) -> str:
@@ -143,6 +130,7 @@ def load_run_config(workdir: Path) -> RunConfig:
 
 
 _JOINT_KEYS = ("joint", "init_temperature", "init_bias")
+_TOKENIZER_KEYS = ("vocabulary_size", "vocabulary", "lowercase")
 
 
 def video_config(run: RunConfig, *, clip: tuple[int, int, int]) -> VideoConfig:
@@ -171,7 +159,9 @@ def make_tokenizer(run: RunConfig, source: RecordSource) -> Tokenizer:
     Under cross-validation "training" means the fold's: nothing of a test patient's text is seen.
     """
     if vocabulary := run.text.get("vocabulary", ""):
-        return wordpiece.from_vocabulary(Path(vocabulary))
+        return wordpiece.from_vocabulary(
+            Path(vocabulary), lowercase=run.text.get("lowercase", True)
+        )
     data = dataclasses.replace(run.data_config(), split="train")
     texts = report_sentences(source, select_studies(source, data), data)
     return wordpiece.train_tokenizer(texts, vocabulary_size=run.text.get("vocabulary_size", 1000))
@@ -201,7 +191,7 @@ def make_objective(
             k = len(config.regression)
             config = dataclasses.replace(config, mean=(0.0,) * k, std=(1.0,) * k)
         return Supervised(model=video, config=config, augment=augment)
-    text = {k: v for k, v in run.text.items() if k not in ("vocabulary_size", "vocabulary")}
+    text = {k: v for k, v in run.text.items() if k not in _TOKENIZER_KEYS}
     text_section = text | {"vocabulary": vocabulary, "max_tokens": contract.max_tokens}
     model = TwoTowerConfig(
         video=video,

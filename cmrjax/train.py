@@ -22,7 +22,6 @@ from cmrjax.data.contract import save_checkpoint_contract
 from cmrjax.data.pipeline import StudyExamples, batches, example_dataset, select_studies
 from cmrjax.data.records import RecordSource
 from cmrjax.experiment import (
-    PretrainedConfig,
     RunConfig,
     input_contract,
     load_run_config,
@@ -31,6 +30,7 @@ from cmrjax.experiment import (
     run_config,
 )
 from cmrjax.optim import make_optimizer
+from cmrjax.pretrained import with_pretrained
 from cmrjax.step import TrainState, init_state, make_train_step, state_shardings
 
 # A resumed run may change these; anything else would make it another run.
@@ -93,7 +93,7 @@ def train(run: RunConfig, workdir: Path) -> None:
     _check_batch(run, mesh)
 
     # Where the parameters come from, first that applies: (1) this run's last checkpoint,
-    # (2) another run's weights, (3) scratch.
+    # (2) another network's weights, (3) scratch.
     if done:
         target = jax.tree.map(
             lambda s, d: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=d), shapes, shardings
@@ -105,8 +105,10 @@ def train(run: RunConfig, workdir: Path) -> None:
             out_shardings=shardings,
         )
         state = init()
-        if run.pretrained_config().workdir:
-            params = with_pretrained(state.params, run.pretrained_config())
+        if run.pretrained_config().paths():
+            params = with_pretrained(
+                state.params, objective.network, run.pretrained_config(), tokenizer=tokenizer
+            )
             state = dataclasses.replace(state, params=jax.device_put(params, shardings.params))
     # Written once the parts are known to fit, so that a refused run leaves no half of a workdir.
     workdir.mkdir(parents=True, exist_ok=True)
@@ -229,37 +231,6 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
                 where=str(workdir / "config.json"),
                 fix="give another --workdir, or the config that the run was started with",
             )
-
-
-def with_pretrained(params: Any, config: PretrainedConfig) -> Any:
-    """Replaces parts of the network by another run's.
-
-    Raises:
-        UserError: names every parameter that is missing, unexpected or of another shape.
-    """
-    step = None if config.step < 0 else config.step
-    _, theirs = checkpoint.restore_params(Path(config.workdir), step)
-    taken = dict(params)
-    for part in config.take:
-        if part not in params or part not in theirs:
-            raise UserError(f"no part {part!r} on both sides", where="config.pretrained.take")
-        ours = {jax.tree_util.keystr(p): v.shape for p, v in _leaves(params[part])}
-        given = {jax.tree_util.keystr(p): v.shape for p, v in _leaves(theirs[part])}
-        wrong = [
-            f"{name} {given.get(name, 'missing')} for {ours.get(name, 'nothing')}"
-            for name in sorted(ours.keys() | given.keys())
-            if ours.get(name) != given.get(name)
-        ]
-        if wrong:
-            raise UserError(
-                f"{part}: {'; '.join(wrong)}", where="config.pretrained", fix="match the models"
-            )
-        taken[part] = theirs[part]
-    return taken
-
-
-def _leaves(tree: Any):
-    return jax.tree_util.tree_leaves_with_path(tree)
 
 
 def _check_batch(run: RunConfig, mesh) -> None:

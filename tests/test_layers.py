@@ -20,6 +20,7 @@ BELOW = {
     "evals": ("core", "data", "models", "objectives", "optim", "step", "experiment"),
     "reporting": ("core", "data", "models", "objectives", "optim", "step", "experiment", "evals"),
 }
+BELOW["pretrained"] = (*BELOW["evals"], "evals")
 JOB_BELOW = (*BELOW, "reporting")
 # One file (or folder) each may import a library; the phantom writes DICOM, so it may have pydicom.
 ONLY_IN = {

@@ -150,7 +150,7 @@ def test_pretrained_weights_are_taken_whole_or_refused(tiny_dataset, tmp_path):
     wrong = tiny_config(
         tiny_dataset, pretrained=pretrained, model={"variant": "N", "tubelet": (2, 8, 8)}
     )
-    with pytest.raises(UserError, match=r"video: .*embed.*\(128, 128\)"):
+    with pytest.raises(UserError, match=r"embed/kernel \(128, 128\) <- embed/kernel \(256, 128\)"):
         run(wrong, tmp_path / "third")
     assert not (tmp_path / "third" / "config.json").exists()
 

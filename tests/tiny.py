@@ -31,10 +31,16 @@ def tiny_contract(*, frames: int = 4, size: int = 16) -> DatasetContract:
 
 
 def write_tiny_dataset(
-    directory: Path, *, patients: int = 24, cines: int = 2, seed: int = 0, frames: int = 4
+    directory: Path,
+    *,
+    patients: int = 24,
+    cines: int = 2,
+    seed: int = 0,
+    frames: int = 4,
+    size: int = 16,
 ) -> Path:
     """Bright and dark squares whose reports say which; every third patient is held out."""
-    contract = tiny_contract(frames=frames)
+    contract = tiny_contract(frames=frames, size=size)
     features = record_features(contract, sorted(TASKS))
     rng = np.random.default_rng(seed)
     directory.mkdir(parents=True)
@@ -47,7 +53,7 @@ def write_tiny_dataset(
         wording = SENTENCES[bright][int(rng.integers(2))]
         records = []
         for view, number in (("sax", 0), ("4ch", 0), ("2ch", 0))[:cines]:
-            cine = rng.integers(0, 60, (contract.frames, 16, 16)) + 120 * bright
+            cine = rng.integers(0, 60, (contract.frames, size, size)) + 120 * bright
             example = {
                 "cine": cine.astype(np.uint8),
                 "view": view,
@@ -57,9 +63,9 @@ def write_tiny_dataset(
                 "trigger_times_ms": np.arange(contract.frames, dtype=np.float32),
                 "spacing_mm": np.full(2, 2, np.float32),
                 "original_spacing_mm": np.full(2, 2, np.float32),
-                "original_size": np.full(2, 16, np.int32),
+                "original_size": np.full(2, size, np.int32),
                 "original_frames": contract.frames,
-                "crop_centre": np.full(2, 8, np.float32),
+                "crop_centre": np.full(2, size / 2, np.float32),
                 "intensity_window": np.array([0, 255], np.float32),
                 "patient_id": patient,
                 "study_id": study,

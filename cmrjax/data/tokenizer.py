@@ -136,6 +136,20 @@ def from_vocabulary(path: Path, *, lowercase: bool = True) -> Tokenizer:
     return tokenizer
 
 
+def beside_weights(folder: Path) -> Tokenizer | None:
+    """The tokenizer in a folder of weights as Hugging Face lays it out; None without one.
+
+    Raises:
+        UserError: a file is not readable, or no BERT tokenizer.
+    """
+    if (folder / TOKENIZER_FILE).is_file():
+        return from_vocabulary(folder / TOKENIZER_FILE)
+    if (folder / "vocab.txt").is_file():
+        lowercase = _said_case(folder / _SETTINGS_FILE)
+        return from_vocabulary(folder / "vocab.txt", lowercase=lowercase is not False)
+    return None
+
+
 def _require_tokens(vocabulary: Mapping[str, int], needed: tuple[str, ...], where: str) -> None:
     if vocabulary.get(SPECIAL[0]) != PAD_ID:
         raise UserError("the first token is not [PAD]", where=where, fix="give a BERT vocab.txt")
@@ -144,18 +158,23 @@ def _require_tokens(vocabulary: Mapping[str, int], needed: tuple[str, ...], wher
 
 
 def _require_case(settings: Path, lowercase: bool) -> None:
-    try:
-        said = json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case", lowercase)
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, AttributeError):
-        raise UserError("not readable JSON", where=settings.name) from None
-    if said is not lowercase:
+    said = _said_case(settings)
+    if said is not None and said is not lowercase:
         raise UserError(
             f"lowercase is {lowercase}, but do_lower_case is {said}",
             where=settings.name,
             fix="set config.text.lowercase as the vocabulary was made",
         )
+
+
+def _said_case(settings: Path) -> bool | None:
+    """What tokenizer_config.json says; None where it says nothing."""
+    try:
+        return json.loads(settings.read_text(encoding="utf-8")).get("do_lower_case")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError):
+        raise UserError("not readable JSON", where=settings.name) from None
 
 
 def save_tokenizer(workdir: Path, tokenizer: Tokenizer) -> None:
