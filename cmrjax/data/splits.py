@@ -179,6 +179,7 @@ def _official_or_dealt(
     split = np.array([SPLIT_NAMES.index(name) if name in kept else 0 for name in given])
     shares = [fractions[i] for i in dealt]
     if kept:
-        shares = [share / sum(shares) for share in shares] if sum(shares) > 0 else [1.0, *shares[1:]]
+        total = sum(shares) or 1.0
+        shares = [share / total for share in shares]
     split[loose] = np.array(dealt)[stratify(indicators[loose], shares)]
     return split

@@ -39,12 +39,12 @@ def plan(root: Path) -> public.Plan:
     Raises:
         UserError: the folder is missing or holds no ACDC patient.
     """
-    found = sorted(path.parent for path in public.require_folder(root).rglob("Info.cfg"))
+    found = [path.parent for path in public.find_files(root, "Info.cfg")]
     if not found:
         raise UserError(
             "no patientNNN/Info.cfg below it", where=root.name, fix="give ACDC's training folder"
         )
-    return public.Plan([_task(folder, root) for folder in found])
+    return public.make_plan(_task(folder, root) for folder in found)
 
 
 def _task(folder: Path, root: Path) -> StudyTask:

@@ -201,6 +201,16 @@ def read_classes(path: Path, image: Volume, classes: Mapping[int, int]) -> np.nd
         raise Rejected("unknown_class") from None
 
 
+def phase_numbers(facts: Mapping[str, str], image: Volume) -> tuple[int, int] | None:
+    """The frames 'ED' and 'ES' that a table names, counted from 0; nothing where they are none."""
+    try:
+        ed, es = (int(float(facts.get(key, ""))) for key in ("ED", "ES"))
+    except (ValueError, OverflowError):
+        return None
+    frames = image.values.shape[3]
+    return (ed, es) if 0 <= ed < frames and 0 <= es < frames and ed != es else None
+
+
 def stack_cines(
     stack: Stack,
     masks: Mapping[int, np.ndarray],

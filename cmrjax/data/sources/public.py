@@ -2,9 +2,8 @@
 
 import csv
 import math
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -96,31 +95,29 @@ def one_of(text: str | None, words: Mapping[str, float]) -> float:
 MALE = {"m": 1.0, "male": 1.0, "f": 0.0, "female": 0.0}
 
 
-def read_rows(path: Path, *, required: Sequence[str], root: Path) -> list[dict[str, str]]:
+def read_rows(path: Path, *, required: Sequence[str]) -> list[dict[str, str]]:
     """Reads a CSV table, its empty rows left out: spreadsheets leave millions of them.
 
     Args:
         path: the file.
         required: columns that it must have.
-        root: the input folder, for the message.
 
     Raises:
         UserError: it cannot be read, or lacks a column.
     """
-    where = os.path.relpath(path, root)
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
             reader = csv.DictReader(file)
             columns = [str(c).strip() for c in reader.fieldnames or ()]
             if missing := [c for c in required if c not in columns]:
-                raise UserError(f"no column {', '.join(missing)}", where=where)
+                raise UserError(f"no column {', '.join(missing)}", where=path.name)
             cells = (
                 {str(k).strip(): v.strip() for k, v in row.items() if isinstance(v, str)}
                 for row in reader
             )
             return [row for row in cells if any(row.values())]
     except (OSError, csv.Error):
-        raise UserError("cannot be read as CSV", where=where) from None
+        raise UserError("cannot be read as CSV", where=path.name) from None
 
 
 def find_table(root: Path, column: str) -> Path | None:
@@ -130,6 +127,36 @@ def find_table(root: Path, column: str) -> Path | None:
             if column in [name.strip().strip('"') for name in file.readline().split(",")]:
                 return path
     return None
+
+
+def find_files(root: Path, *patterns: str) -> list[Path]:
+    """Files below the input folder by name, sorted; not the hidden ones that macOS leaves.
+
+    Raises:
+        UserError: the folder is not there.
+    """
+    found = {path for pattern in patterns for path in require_folder(root).rglob(pattern)}
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def make_plan(
+    tasks: Iterable[StudyTask], *, listed: Collection[str] | None = None, **rejected: int
+) -> Plan:
+    """Each case once, and what does not fit together counted.
+
+    Args:
+        tasks: a case that is there several times keeps its first place.
+        listed: the cases that the dataset's table names, where it has one.
+        rejected: further counts of studies, by reason.
+    """
+    every = list(tasks)
+    first = {task.study_uid: task for task in reversed(every)}
+    counts = {"repeated": len(every) - len(first), **rejected}
+    if listed is not None:
+        counts |= {"missing": len(set(listed) - first.keys())}
+        counts |= {"not_in_table": len(first.keys() - set(listed))}
+    studies = [first[uid] for uid in sorted(first)]
+    return Plan(studies, {f"study.{reason}": n for reason, n in counts.items() if n})
 
 
 def require_folder(root: Path) -> Path:
