@@ -5,16 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cmrjax.core.errors import UserError
-from cmrjax.data import geometry
 from cmrjax.data.deid.headers import patient_key, study_day
 from cmrjax.data.deid.text import clean
-from cmrjax.data.dicom import Image, Rejected, read_header, read_pixels, study_of
-from cmrjax.data.series import Cine, cines_of
-from cmrjax.data.standardise import motion_centre
-from cmrjax.data.study import RawCine, Settings, StudyResult, StudyTask, pack
+from cmrjax.data.dicom import Rejected, study_of
+from cmrjax.data.sources.dicom_cines import card_rows, raw_cines, read_headers
+from cmrjax.data.study import Settings, StudyResult, StudyTask, pack
 
 
 def list_files(folder: Path) -> list[str]:
@@ -24,10 +20,10 @@ def list_files(folder: Path) -> list[str]:
         UserError: the folder is missing or empty.
     """
     if not folder.is_dir():
-        raise UserError("no such folder", where=str(folder))
+        raise UserError("no such folder", where="--input")
     found = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
     if not found:
-        raise UserError("the folder is empty", where=str(folder))
+        raise UserError("the folder is empty", where="--input")
     return sorted(path for path in found if not os.path.islink(path))
 
 
@@ -60,16 +56,10 @@ def group_studies(found: Iterable[tuple[str, str, str]]) -> dict[str, tuple[str,
 def process(task: StudyTask, settings: Settings) -> StudyResult:
     """One study's records, or the reasons why there are none; a function of its files alone."""
     study_id = settings.hasher.id("study", task.study_uid)
-    images, rejected = _headers(task.paths)
-    cines, left_out = cines_of(images)
-    rejected.update({f"cine.{reason}": n for reason, n in left_out.items()})
-    loaded = []
-    for cine in cines:
-        try:
-            loaded.append((cine, _frames(cine)))
-        except (Rejected, OSError):
-            rejected["cine.bad_pixels"] += 1
-    if not loaded:
+    images, rejected = read_headers(task.paths)
+    cines, left_out = raw_cines(images, settings)
+    rejected += left_out
+    if not cines:
         rejected["study.no_cine"] += 1
         return StudyResult(study_id, rejected=rejected)
     known = sorted({pair for image in images for pair in image.identifiers})
@@ -79,10 +69,6 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     rejected["report.looks_identified"] += report.quarantined
     scrubbed = Counter(report.counts)
     scrubbed.update(f"dropped.{name}" for image in images for name in image.dropped)
-    raw = [
-        _raw_cine(cine, frames, centre, settings)
-        for (cine, frames), centre in zip(loaded, _centres(loaded), strict=True)
-    ]
     records = tuple(
         pack(
             cine,
@@ -92,7 +78,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
             report=report.text,
             labels=task.labels,
         )
-        for cine in raw
+        for cine in cines
     )
     return StudyResult(
         study_id,
@@ -101,105 +87,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         labels=task.labels,
         rejected=+rejected,
         scrubbed=scrubbed,
-        series=card_rows(raw),
+        series=card_rows(cines),
         has_report=bool(report.text.strip()),
         day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
     )
-
-
-def _headers(paths: Sequence[str]) -> tuple[list[Image], Counter[str]]:
-    images, rejected = [], Counter()
-    for path in paths:
-        try:
-            image = read_header(path)
-        except Rejected as reason:
-            rejected[f"file.{reason.reason}"] += 1
-            continue
-        if image.quarantine:
-            rejected[f"file.{image.quarantine}"] += 1
-        else:
-            images.append(image)
-    return images, rejected
-
-
-def _frames(cine: Cine) -> np.ndarray:
-    return np.stack([read_pixels(image) for image in cine.images])
-
-
-def _centres(loaded: Sequence[tuple[Cine, np.ndarray]]) -> list[np.ndarray]:
-    """Where each crop goes: a short-axis stack shares one point, other cines have their own.
-
-    A stack's point is the median over its slices, so that an apical or basal slice without much
-    motion, or one with an artefact, does not pull its own crop away.
-    """
-    own = []
-    for cine, frames in loaded:
-        own.append(motion_centre(frames, np.array(cine.images[0].spacing)))
-    centres = {i: centre for i, (centre, _) in enumerate(own)}
-    stack: list[int] = []
-    for i, (cine, _) in enumerate(loaded):
-        first = cine.images[0].orientation
-        if stack and (
-            cine.view != "sax"
-            or not geometry.parallel(loaded[stack[0]][0].images[0].orientation, first)
-        ):
-            centres.update(_share(loaded, own, stack))
-            stack = []
-        if cine.view == "sax":
-            stack.append(i)
-    centres.update(_share(loaded, own, stack))
-    return [centres[i] for i in range(len(own))]
-
-
-def _share(
-    loaded: Sequence[tuple[Cine, np.ndarray]],
-    own: Sequence[tuple[np.ndarray, float]],
-    stack: Sequence[int],
-) -> dict[int, np.ndarray]:
-    moving = [i for i in stack if own[i][1] > 0]
-    if not moving:
-        return {}
-    planes = {
-        i: {
-            "origin": loaded[i][0].images[0].position,
-            "orientation": loaded[i][0].images[0].orientation,
-            "spacing": np.array(loaded[i][0].images[0].spacing),
-        }
-        for i in stack
-    }
-    point = np.median([geometry.to_plane(own[i][0], **planes[i]) for i in moving], axis=0)
-    return {i: geometry.from_plane(point, **planes[i]) for i in stack}
-
-
-def _raw_cine(cine: Cine, frames: np.ndarray, centre: np.ndarray, settings: Settings) -> RawCine:
-    first = cine.images[0]
-    return RawCine(
-        frames=frames,
-        spacing=np.array(first.spacing),
-        centre=centre,
-        view=cine.view,
-        slice_index=cine.slice_index,
-        position_mm=cine.position_mm,
-        gap_mm=cine.gap_mm,
-        trigger_ms=np.array([image.trigger for image in cine.images]),
-        series_id=settings.hasher.id("series", first.series_uid),
-    )
-
-
-def card_rows(cines: Sequence[RawCine]) -> list[dict[str, object]]:
-    """For the data card: one row for each view, spacing, gap and phase count of a study."""
-    rows: Counter[tuple] = Counter()
-    for c in cines:
-        spacing = tuple(round(float(v), 4) for v in c.spacing)
-        rows[c.view, len(c.frames), spacing, round(c.gap_mm, 3), c.frames.shape[1:]] += 1
-    return [
-        {
-            "view": view,
-            "slices": n,
-            "phases": phases,
-            "spacing_mm": list(spacing),
-            "gap_mm": gap,
-            "size": list(size),
-        }
-        for (view, phases, spacing, gap, size), n in sorted(rows.items())
-    ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.dicom import Rejected
-from cmrjax.data.sources.dicom_export import card_rows
+from cmrjax.data.sources.dicom_cines import card_rows
 from cmrjax.data.study import RawCine, Settings, StudyResult, StudyTask, pack
 
 MEASURES = ("lvedv_ml", "lvesv_ml", "lvef", "rvedv_ml", "rvesv_ml", "rvef", "lv_mass_g")
