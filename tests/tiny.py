@@ -15,7 +15,7 @@ SENTENCES = {
 }
 
 
-def tiny_contract(*, frames: int = 4, size: int = 16) -> DatasetContract:
+def tiny_contract(*, frames: int = 4, size: int = 16, masks: bool = False) -> DatasetContract:
     return DatasetContract(
         spacing_mm=2.0,
         size=size,
@@ -25,7 +25,7 @@ def tiny_contract(*, frames: int = 4, size: int = 16) -> DatasetContract:
         dtype="uint8",
         crop="motion",
         views=VIEWS,
-        masks=False,
+        masks=masks,
         id_namespace="public:tiny",
     )
 
@@ -38,9 +38,13 @@ def write_tiny_dataset(
     seed: int = 0,
     frames: int = 4,
     size: int = 16,
+    masks: bool = False,
 ) -> Path:
-    """Bright and dark squares whose reports say which; every third patient is held out."""
-    contract = tiny_contract(frames=frames, size=size)
+    """Bright and dark squares whose reports say which; every third patient is held out.
+
+    With masks, the middle 8 x 8 pixels of the first frame are drawn, but for every fourth patient.
+    """
+    contract = tiny_contract(frames=frames, size=size, masks=masks)
     features = record_features(contract, sorted(TASKS))
     rng = np.random.default_rng(seed)
     directory.mkdir(parents=True)
@@ -73,6 +77,12 @@ def write_tiny_dataset(
                 "report": f"HISTORY: Dyspnoea. FINDINGS: {wording} IMPRESSION: As above.",
                 "labels": {"bright": float(bright), "lvef": 40.0 + 20 * bright},
             }
+            if masks:
+                drawn = np.zeros(contract.frames, np.uint8)
+                drawn[0] = i % 4 > 0
+                mask = np.zeros_like(example["cine"])
+                mask[0, 4:12, 4:12] = 3 * drawn[0]
+                example |= {"mask": mask, "mask_frames": drawn, "mask_classes": 8 * drawn}
             payload = features.serialize_example(example)
             records.append(PackedRecord(payload, study, patient, view, number))
         packed.append((study, records))

@@ -7,7 +7,7 @@ are all Encoders, so an evaluator runs any of them beside the others. This modul
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import DatasetContract, InputContract
 from cmrjax.evals.model import Model
 from cmrjax.evals.tower_attention import video_map
-from cmrjax.models.build import abstract_model
+from cmrjax.models.build import ModelConfig, abstract_model
 from cmrjax.models.heads import StudyRegressor
 from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.tower import VideoTower
@@ -174,9 +174,15 @@ def text_vectors(module: Any, ids: jax.Array) -> jax.Array:
     return l2_normalise(module(ids))
 
 
+@lru_cache(maxsize=8)
+def _graph(config: ModelConfig) -> nnx.GraphDef:
+    """A network without its parameters; kept, as making it takes half a second."""
+    return nnx.split(abstract_model(config))[0]
+
+
 def bound(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of a module and arrays as one compiled function of the arrays."""
-    graph = nnx.split(abstract_model(model.config))[0]
+    graph = _graph(model.config)
     params = jax.tree.map(jnp.asarray, model.params)
     compiled = jax.jit(lambda params, *arrays: function(nnx.merge(graph, params), *arrays))
     return lambda *arrays: compiled(params, *arrays)

@@ -188,7 +188,7 @@ def _figures(
     for row, (study, view) in drawn.items():
         record = cohort.source[row]
         mask, annotated = prepare_mask(record, encoder.input)
-        name = f"{study.study_id[:8]}_{view}"
+        name = f"{study.study_id}_{view}"
         overlay = overlays.Overlay(
             title=f"study {study.study_id[:8]}, {view.upper()}",
             clip=prepare_clip(record["cine"], encoder.input),
