@@ -25,13 +25,15 @@ from cmrjax.core.errors import PreemptedError, UserError
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
 from cmrjax.data.deid.ids import Hasher, days_since_first, keyed_hasher, public_hasher
+from cmrjax.data.join import join
+from cmrjax.data.report_table import read_reports
 from cmrjax.data.sources import dicom_export
 from cmrjax.data.sources.jobs import Job, public_job
 from cmrjax.data.sources.public import PublicSource
 from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FOLDS, FRACTIONS, make_splits
 from cmrjax.data.standardise import INTENSITY
-from cmrjax.data.study import Settings, StudyTask
+from cmrjax.data.study import Settings
 
 _SCAN_BATCH = 256
 
@@ -45,8 +47,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--source", required=True, choices=("dicom", *PUBLIC, "phantom"))
     add("--input", type=Path, help="folder of scans (not for phantom)")
     add("--output", type=Path, required=True, help="dataset directory to write")
-    add("--reports", type=Path, help="CSV: study_instance_uid or accession_number, report")
-    add("--labels", type=Path, help="CSV: the same keys, and a column for each task")
+    add(
+        "--reports",
+        type=Path,
+        help="CSV or JSONL (study_instance_uid or accession_number, report) or a folder of texts",
+    )
+    add("--labels", type=Path, help="CSV or JSONL: the same keys, and a column for each task")
+    add("--label-tasks", type=Path, help="CSV: column, kind, task, classes; without it, numbers")
     add("--deid-key-file", type=Path, help="secret that hashes the ids; needed for dicom")
     add("--public", action="store_true", help="the input is public: a fixed id namespace")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
@@ -95,6 +102,8 @@ def _check(args: argparse.Namespace) -> None:
     """Refuses what is wrong before anything is written."""
     if args.source != "phantom" and args.input is None:
         raise UserError("--input is missing", fix="give the folder of scans")
+    if args.label_tasks is not None and args.labels is None and args.source != "phantom":
+        raise UserError("--label-tasks without --labels", fix="give the labels, too")
     if args.source == "phantom" and args.input is not None:
         raise UserError("--source phantom makes its own scans", fix="leave --input out")
     for name, least in (("workers", 1), ("size", 8), ("frames", 1), ("patients", 1)):
@@ -157,11 +166,18 @@ def _fingerprint(args: argparse.Namespace, contract: DatasetContract) -> dict[st
     """What a kept result depends on: another run with the same may go on from it."""
 
     def digest(path: Path | None) -> str | None:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else None
+        if path is None or not path.exists():
+            return None
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        body = hashlib.sha256()
+        for file in files:  # a folder's texts are known by their names
+            body.update(str(file.relative_to(path)).encode() + b"\0")
+            body.update(hashlib.sha256(file.read_bytes()).digest())
+        return body.hexdigest()
 
     where = hashlib.sha256(str(args.input and args.input.resolve()).encode()).hexdigest()
     made = (args.patients, args.seed, args.profile) if args.source == "phantom" else ()
-    tables = [digest(args.reports), digest(args.labels)]
+    tables = [digest(p) for p in (args.reports, args.labels, args.label_tasks)]
     return json.loads(json.dumps([asdict(contract), args.source, where, made, tables]))
 
 
@@ -209,7 +225,7 @@ def _run(
 def _public_job(args: argparse.Namespace) -> Job:
     if args.reports:
         raise UserError(f"--source {args.source} takes no reports", fix="leave --reports out")
-    return public_job(PUBLIC[args.source], args.input, args.labels)
+    return public_job(PUBLIC[args.source], args.input, args.labels, args.label_tasks)
 
 
 def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Path) -> Job:
@@ -228,9 +244,8 @@ def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Pat
         folder = made / "dicom"
         reports_path = reports_path or made / "reports.csv"
         labels_path = labels_path or made / "labels.csv"
-    reports = labels.read_table(reports_path, required=("report",)) if reports_path else None
-    table = labels.read_table(labels_path) if labels_path else None
-    tasks = labels.infer_tasks(table, str(labels_path)) if table else {}
+    reports = read_reports(reports_path) if reports_path else None
+    table, tasks = labels.read_labels(labels_path, args.label_tasks) if labels_path else (None, {})
     found, rejected = [], Counter()
     batches = engine.map_batches(
         executor,
@@ -244,47 +259,12 @@ def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Pat
         rejected += wrong
     if not found:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
-        raise UserError(f"no DICOM file of a study ({reasons})", where=str(folder))
+        raise UserError(f"no DICOM file of a study ({reasons})", where="--input")
     studies = dicom_export.group_studies(found)
-    joined, counts = _join(studies, reports, table, tasks)
-    if reports and not counts["studies_with_report"]:
-        raise UserError(
-            f"no report matches any of the {len(studies)} studies by {reports.key}",
-            where=str(reports_path),
-        )
-    if table and not counts["studies_with_labels"]:
-        raise UserError(
-            f"no label matches any of the {len(studies)} studies by {table.key}",
-            where=str(labels_path),
-        )
+    joined, counts = join(studies, reports=reports, table=table, tasks=tasks)
     licence = "generated" if args.source == "phantom" else "as the input's"
     source = "report" if reports else "none"
     return Job(joined, dicom_export.process, tasks, source, licence, rejected, counts)
-
-
-def _join(
-    studies: Mapping[str, tuple[str, tuple[str, ...]]],
-    reports: labels.Table | None,
-    table: labels.Table | None,
-    tasks: Mapping[str, Mapping[str, Any]],
-) -> tuple[list[StudyTask], Counter[str]]:
-    """Gives every study its report and labels, and counts what found no partner."""
-    out, counts = [], Counter()
-    for uid, (accession, paths) in studies.items():
-        text = [row["report"] for row in reports.of(uid, accession)] if reports else []
-        known = table.of(uid, accession) if table else ()
-        counts["studies_with_report"] += bool(text)
-        counts["studies_with_labels"] += bool(known)
-        row = labels.encode(known[0] if known else {}, tasks)
-        # Several reports of a study (an addendum) are one text.
-        out.append(StudyTask(uid, paths, "\n\n".join(dict.fromkeys(text)), row))
-    names = {"reports_without_study": reports, "labels_without_study": table}
-    for name, source in names.items():
-        if source is not None:
-            column = 0 if source.key == labels.KEYS[0] else 1
-            ours = {(uid, accession)[column] for uid, (accession, _) in studies.items()}
-            counts[name] = len(source.rows.keys() - ours)
-    return out, counts
 
 
 def _assemble(
@@ -302,7 +282,7 @@ def _assemble(
     rejected = Counter(job.rejected) + engine.total(every, "rejected")
     if not rows:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
-        raise UserError(f"no cine found ({reasons})", where=str(args.input or args.source))
+        raise UserError(f"no cine found ({reasons})", where="--input")
     patient_of = {row["study_id"]: row["patient_id"] for row in rows}
     known = {row["study_id"]: row["labels"] for row in rows}
     splits = make_splits(

@@ -41,7 +41,12 @@ def write_tables(folder: Path, patients: int = 6) -> list[str]:
     for name, rows in (("reports", reports), ("labels", labels)):
         with open(folder / f"{name}.csv", "w", newline="") as file:
             csv.writer(file).writerows(rows)
-    return ["--reports", str(folder / "reports.csv"), "--labels", str(folder / "labels.csv")]
+    (folder / "tasks.csv").write_text(
+        "column,kind,classes\ndilated,binary,\nlvef,regression,\ngroup,multiclass,A;B\n"
+    )
+    names = ("reports", "labels", "label-tasks")
+    files = ("reports.csv", "labels.csv", "tasks.csv")
+    return [w for n, f in zip(names, files, strict=True) for w in (f"--{n}", str(folder / f))]
 
 
 def run(source: Path, output: Path, *flags: str) -> Path:
@@ -181,7 +186,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path):
     (tmp_path / "text" / "x").write_text("hello")
     write_cine(tmp_path / "still", phases=1)
     (tmp_path / "r.csv").write_text("study_instance_uid,report\n9.9,Normal.\n")
-    (tmp_path / "l.csv").write_text("study_instance_uid,name\n" + "".join(
+    (tmp_path / "l.csv").write_text("study_instance_uid,who\n" + "".join(
         f"{i},person {i}\n" for i in range(9)
     ))  # fmt: skip
     (tmp_path / "bad.csv").write_text("uid,report\n1,x\n")
@@ -195,7 +200,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path):
         ([*public, "--input", str(tmp_path / "still")], "no cine found .cine.one_phase 1"),
         ([*public, "--input", str(scans), "--reports", str(tmp_path / "r.csv")], "no report match"),
         ([*public, "--input", str(scans), "--reports", str(tmp_path / "bad.csv")], "no column"),
-        ([*public, "--input", str(scans), "--labels", str(tmp_path / "l.csv")], "not a label"),
+        ([*public, "--input", str(scans), "--labels", str(tmp_path / "l.csv")], "holds texts"),
         ([*public, "--input", str(scans), "--reports", str(tmp_path / "no.csv")], "cannot be read"),
         ([*public], "--input is missing"),
         (["--source", "dicom", "--input", str(scans)], "needs --deid-key-file"),

@@ -1,76 +1,41 @@
-"""Tables that go with the images: report texts and labels, by study or accession number."""
+"""Labels: which columns of a table are tasks, of what kind, and their values as numbers.
 
-import csv
+A text of a cell may be a name, so none becomes part of a dataset unless the user listed it as a
+class; what is wrong is named by column and row number, never quoted.
+"""
+
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cmrjax.core.errors import UserError
+from cmrjax.data.deid.text import clean
+from cmrjax.data.tables import Table, read_rows, read_table
 
-KEYS = ("study_instance_uid", "accession_number")
-_UNKNOWN = frozenset(("nan", "na", "n/a", "none", "null", "?"))
-_MAX_CLASSES = 50
+KINDS = ("binary", "regression", "multiclass")
+_WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
 _QUANTILES = 4
+# Nothing measured of a heart has seven digits before the point; record numbers and dates do.
+_LARGEST = 1e6
+_TASK_NAME = re.compile(r"[^\W_][\w .%()+-]{0,63}")
+_IDENTIFYING = re.compile(
+    r"(?:(?:patient|subject|case|person)[ _-]?)?(?:id|name|number|no)"
+    r"|(?:sur|first[ _]|last[ _]|family[ _]|given[ _])name|mrn|dob|(?:date[ _]of[ _])?birth"
+    r"|birth[ _-]?(?:date|day)|(?:\w+[ _-])?date|address|phone|e?-?mail|zip(?:[ _]?code)?"
+    r"|post[ _]?code|ssn|nhs[ _]?(?:no|number)?",
+    re.IGNORECASE,
+)
 
-
-@dataclass(frozen=True)
-class Table:
-    """Rows by key.
-
-    Args:
-        key: the column that names the study, one of `KEYS`.
-        columns: the other columns.
-        rows: key -> the rows that name it, in the file's order.
-    """
-
-    key: str
-    columns: tuple[str, ...]
-    rows: Mapping[str, tuple[Mapping[str, str], ...]]
-
-    def of(self, study_uid: str, accession: str) -> tuple[Mapping[str, str], ...]:
-        """The rows of a study."""
-        return self.rows.get(study_uid if self.key == KEYS[0] else accession, ())
-
-
-def read_table(path: Path, *, required: Sequence[str] = ()) -> Table:
-    """Reads a CSV file with a header line.
-
-    Args:
-        path: the file.
-        required: columns that it must have, beside a key.
-
-    Raises:
-        UserError: it cannot be read, is empty, or lacks a column.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            listed = list(reader)
-            columns = [str(c).strip() for c in reader.fieldnames or ()]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise UserError("cannot be read as CSV", where=str(path)) from None
-    key = next((k for k in KEYS if k in columns), None)
-    missing = [c for c in required if c not in columns]
-    if key is None or missing:
-        lacking = ", ".join([] if key else [" or ".join(KEYS)]) or ", ".join(missing)
-        raise UserError(f"no column {lacking}", where=str(path))
-    rows: dict[str, list[dict[str, str]]] = {}
-    for row in listed:
-        cells = {str(k).strip(): v.strip() for k, v in row.items() if isinstance(v, str)}
-        clean = {k: "" if v.lower() in _UNKNOWN else v for k, v in cells.items()}
-        if clean.get(key):
-            rows.setdefault(clean[key], []).append(clean)
-    if not rows:
-        raise UserError("has no rows", where=str(path))
-    others = tuple(c for c in columns if c and c not in KEYS)
-    return Table(key, others, {k: tuple(v) for k, v in rows.items()})
+Tasks = dict[str, dict[str, Any]]
 
 
 def _number(text: str) -> float | None:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     try:
         value = float(text)
     except ValueError:
@@ -78,34 +43,143 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def infer_tasks(table: Table, where: str) -> dict[str, dict[str, Any]]:
-    """The kind of each label column, from its values.
+def read_labels(path: Path, declared: Path | None) -> tuple[Table, Tasks]:
+    """Reads labels, and which of their columns are tasks.
+
+    Args:
+        path: the labels.
+        declared: the list of tasks (`declared_tasks`); without it, what the values say.
+    """
+    table = read_table(path, where="--labels")
+    if declared is None:
+        return table, infer_tasks(table, "--labels")
+    return declared_tasks(table, declared, where="--labels", declared="--label-tasks")
+
+
+def infer_tasks(table: Table, where: str) -> Tasks:
+    """The kind of each label column, from its values: numbers, of which 0 and 1 are binary.
 
     Returns:
-        Task -> {'kind': 'binary' | 'regression' | 'multiclass', 'classes': [...] (multiclass)}.
+        Task -> {'kind': 'binary' | 'regression'}; a column without any value is no task.
 
     Raises:
-        UserError: a column holds free text: too many different values for classes.
+        UserError: a column holds text, or looks like an identifier.
     """
-    tasks: dict[str, dict[str, Any]] = {}
+    tasks: Tasks = {}
     for column in table.columns:
-        values = sorted({r.get(column, "") for rows in table.rows.values() for r in rows} - {""})
-        numbers = [_number(v) for v in values]
-        if not values:
-            continue
-        if None not in numbers:
-            binary = set(numbers) <= {0.0, 1.0}
-            tasks[column] = {"kind": "binary" if binary else "regression"}
-        elif len(values) > min(_MAX_CLASSES, max(2, len(table.rows) // 2)):
-            # Names and numbers of patients look like this, too: they must not become classes.
+        numbers = [_number(row[column]) for _, _, row in table.numbered() if row.get(column)]
+        if numbers and all(value is None for value in numbers):
+            # Names of patients and readers look like classes, too.
             raise UserError(
-                f"column {column} has {len(values)} different texts: not a label",
+                f"column {column} holds texts, not labels",
                 where=where,
-                fix="remove it",
+                fix="remove it, or list it and its classes in --label-tasks",
             )
-        else:
-            tasks[column] = {"kind": "multiclass", "classes": values}
+        if numbers:
+            binary = {v for v in numbers if v is not None} <= {0.0, 1.0}
+            tasks[column] = {"kind": "binary" if binary else "regression"}
+    _check(table, tasks, where)
     return tasks
+
+
+def declared_tasks(table: Table, path: Path, *, where: str, declared: str) -> tuple[Table, Tasks]:
+    """The tasks that a second table names: `column`, `kind` and, if wanted, `task` and `classes`.
+
+    Args:
+        table: the labels.
+        path: the CSV file that lists the tasks; `classes` are separated by semicolons.
+        where: how messages name the labels.
+        declared: how messages name the list.
+
+    Returns:
+        The labels with the listed columns alone, under the tasks' names, and the tasks.
+
+    Raises:
+        UserError: the list is wrong, or a label is not of its kind; rows are named by number.
+    """
+    names, tasks = {}, {}
+    for number, row in read_rows(path, where=declared):
+        column, kind = row.get("column", ""), row.get("kind", "")
+        task = row.get("task") or column
+        classes = [c.strip() for c in row.get("classes", "").split(";") if c.strip()]
+        if column not in table.columns:
+            problem = "names a column that the labels do not have"
+        elif kind not in KINDS:
+            problem = f"has a kind that is none of {', '.join(KINDS)}"
+        elif (kind == "multiclass") != (len(set(classes)) > 1):
+            problem = "needs classes for multiclass, two or more, and none otherwise"
+        elif task in tasks or column in names:
+            problem = "repeats a column or a task"
+        elif any(clean(name).counts for name in classes):
+            problem = "has a class that looks like an identifier"
+        else:
+            names[column] = task
+            tasks[task] = {"kind": kind, **({"classes": classes} if classes else {})}
+            continue
+        raise UserError(f"row {number} {problem}", where=declared)
+    if not tasks:
+        raise UserError("lists no task", where=declared, fix="give columns column, task, kind")
+    chosen = table.renamed(names)
+    _check(chosen, tasks, where)
+    return chosen, tasks
+
+
+def _check(table: Table, tasks: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    """Refuses names and values that are no labels."""
+    for place, task in enumerate(tasks, start=1):
+        if not _TASK_NAME.fullmatch(task) or clean(task).counts:
+            raise UserError(
+                f"the name of label {place} cannot be used", where=where, fix="rename it"
+            )
+        if _IDENTIFYING.fullmatch(task):
+            raise UserError(f"column {task} is no label", where=where, fix="leave it out")
+    for task, spec in tasks.items():
+        rows = [(n, row[task]) for n, _, row in table.numbered() if row.get(task)]
+        if bad := [n for n, text in rows if not _fits(text, spec)]:
+            raise UserError(
+                f"column {task} is {spec['kind']}: wrong in {_listed(bad)}", where=where
+            )
+        if bad := [n for n, text in rows if abs(_number(text) or 0.0) >= _LARGEST]:
+            raise UserError(
+                f"column {task} looks like an identifier or a date: {_listed(bad)}",
+                where=where,
+                fix="leave it out",
+            )
+    _check_repeats(table, tasks, where)
+
+
+def _fits(text: str, spec: Mapping[str, Any]) -> bool:
+    if spec["kind"] == "multiclass":
+        return text in spec["classes"]
+    number = _number(text)
+    return number in (0.0, 1.0) if spec["kind"] == "binary" else number is not None
+
+
+def _check_repeats(table: Table, tasks: Iterable[str], where: str) -> None:
+    """Two rows of one study may add to each other, but not differ."""
+    for key, rows in table.rows.items():
+        for task in tasks:
+            given = {row[task] for row in rows if row.get(task)}
+            if len(given) > 1:
+                raise UserError(
+                    f"column {task} differs between rows of one study: "
+                    f"{_listed(table.numbers[key])}",
+                    where=where,
+                )
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:5]))
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    return f"row{'s' * (len(numbers) > 1)} {shown}{more}"
+
+
+def merged(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """One row of a study's several: of each column the value that is known."""
+    out: dict[str, str] = {}
+    for row in rows:
+        out |= {column: text for column, text in row.items() if text}
+    return out
 
 
 def encode(row: Mapping[str, str], tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -3,28 +3,55 @@
 import re
 from collections.abc import Sequence
 
-# Headings as they are written, and the one name that each has here.
+# Headings as they are written, and the one name that each has here. What is not among them (LEFT
+# VENTRICLE:, Valves:) is no new section: its text belongs to the one that it stands in.
+_EXAM = r"(?:exam|examination|study|scan|test|referral|request|visit|mri|cmr)"
 _HEADINGS = {
-    "history": "history|clinical history|clinical information|clinical details",
-    "indication": "indications?|reason for (?:exam|examination|study)|clinical question",
-    "technique": "technique|protocol|procedure|method",
-    "comparison": "comparison|prior studies",
-    "findings": "findings?|results?|report|description",
-    "impression": "impressions?|conclusions?|summary|opinion|interpretation",
+    "history": r"(?:(?:clinical|patient|relevant|past|cardiac|medical|past medical) )?history"
+    r"|clinical (?:information|details|data|background|summary|context|note)|background",
+    "indication": r"(?:clinical |study )?indications?|clinical question|question|referral question"
+    rf"|(?:clinical )?reason for (?:the )?{_EXAM}|reason for referral",
+    "technique": r"(?:imaging |scan |mri |cmr |scanning )?(?:technique|protocol|procedure|methods?)"
+    rf"|sequences?|acquisition|(?:type of )?(?:{_EXAM})|procedure description",
+    "comparison": r"comparisons?|(?:comparison|prior|previous) (?:study|studies|exams?|imaging"
+    r"|examinations?)|priors?",
+    "findings": r"(?:cardiac |imaging |image |mri? |cmr |cardiac mri? |key |main )?findings?"
+    r"|results?|report|description|observations?|narrative|body of report",
+    "impression": r"(?:final |overall |main )?(?:impressions?|conclusions?|summary|opinion"
+    r"|interpretation|diagnos[ei]s|assessment)|in (?:summary|conclusion)|comments?",
+    "recommendation": r"recommendations?|advice|management|suggestions?",
+    "addendum": r"addend(?:um|a)|amendment|correction",
+    "signature": r"(?:(?:electronically )?(?:signed|reported|dictated|verified|approved|read"
+    r"|authori[sz]ed|reviewed|typed|transcribed)(?: electronically)? by|signature|radiologist"
+    r"|cardiologist|consultant|reporting (?:doctor|physician)|disclaimer)",
 }
+SECTIONS = tuple(_HEADINGS)
+_ANY = "|".join(_HEADINGS.values())
 _HEADING = re.compile(
-    r"(?:^|(?<=[.;\n]))[ \t]*(?:"
+    r"(?:^|(?<=[.;\n]))[ \t]*(?:\d{1,2}[.)][ \t]*)?[*#_=]*[ \t]*(?:"
     + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _HEADINGS.items())
-    + r")[ \t]*(?::|(?=\n))",
+    + rf")(?:[ \t]*(?:/|&|,|and)[ \t]*(?:{_ANY}))?"
+    + r"[ \t]*[*_]*[ \t]*(?::[*_]*|(?=\n)|(?<=\w)[ \t]+[-\u2013](?=\s))",
     re.IGNORECASE | re.MULTILINE,
 )
 # A full stop ends a sentence when white space and no lower-case letter follow, unless what stands
-# before it is an abbreviation; "3.5 cm" has no white space after its point.
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|\n{2,}")
+# before it is an abbreviation; "3.5 cm" has no white space after its point. A word may follow it
+# at once ("effusion.No"), which "p.Arg502Trp" is not.
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|\n{2,}|(?<=[a-z]{3}\.)(?=[A-Z][a-z]+\s)")
 _ABBREVIATION = re.compile(
-    r"(?:^|\s)(?:dr|prof|mr|mrs|ms|st|approx|ca|cf|vs|e\.g|i\.e|no|fig)\.$", re.IGNORECASE
+    r"(?:^|[\s(])(?:dr|prof|mr|mrs|ms|st|approx|ca|cf|vs|e\.g|i\.e|et al|resp|incl)\.$",
+    re.IGNORECASE,
 )
-_LIST_MARK = re.compile(r"^[ \t]*(?:[-*\u2022]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
+# These end sentences, too ("Thrombus: no."), but not before a number.
+_BEFORE_NUMBER = re.compile(
+    r"(?:^|[\s(])(?:nos?|nr|figs?|max|min|vol|segm?|ser|im|diam)\.$", re.IGNORECASE
+)
+_LIST_MARK = re.compile(r"^[ \t]*(?:[-*>\u2022\u2013\u00b7]|\(?\d{1,2}[.)])[ \t]+", re.MULTILINE)
+_INLINE_MARK = re.compile(
+    r"(?<=[.;:!?])(?<!(?i:fig|nos)\.)(?<!(?i:no|nr)\.)[ \t]+\(?\d{1,2}[.)][ \t]+(?=[A-Z])"
+)
+# A short line without a stop, and a capital after it: items of a list without marks.
+_SHORT_LINE = re.compile(r"^([^\n]{1,59}[^\s.!?:;,\n])[ \t]*\n(?=[ \t]*[A-Z][a-z])", re.MULTILINE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -32,9 +59,8 @@ def sections(report: str) -> dict[str, str]:
     """Splits a report at its headings.
 
     Returns:
-        Section name ('history', 'indication', 'technique', 'comparison', 'findings',
-        'impression') -> its text. Text before the first heading is 'findings' when no heading
-        gives findings, otherwise 'history'; sections met twice are joined.
+        Section name (one of `SECTIONS`) -> its text. Text before the first heading is 'findings'
+        when no heading gives findings, otherwise 'history'; sections met twice are joined.
 
     Example:
         >>> sections('History: Dyspnoea. Findings: Normal LV.')
@@ -62,9 +88,14 @@ def split_sentences(text: str) -> list[str]:
         ['Wall of 3.5 cm.', 'No effusion.']
     """
     out: list[str] = []
-    for piece in _SENTENCE_END.split(_LIST_MARK.sub("\n\n", text)):
+    parted = _INLINE_MARK.sub("\n\n", _LIST_MARK.sub("\n\n", text))
+    for piece in _SENTENCE_END.split(_SHORT_LINE.sub(r"\1\n\n", parted)):
         sentence = " ".join(piece.split())
-        if out and _ABBREVIATION.search(out[-1]):
+        goes_on = out and (
+            _ABBREVIATION.search(out[-1])
+            or (sentence[:1].isdigit() and _BEFORE_NUMBER.search(out[-1]))
+        )
+        if goes_on:
             out[-1] = f"{out[-1]} {sentence}"
         elif re.search(r"\w", sentence):
             out.append(sentence)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmrjax.data.reports import near_key, sections, sentences, split_sentences
+from cmrjax.data.reports import SECTIONS, near_key, sections, sentences, split_sentences
 
 REPORT = """HISTORY: Dyspnoea, ?cardiomyopathy.
 FINDINGS: The septum measures 1.6 cm. No effusion. LVEF is 55.5 %.
@@ -29,16 +29,87 @@ def test_sentences_keep_decimals_and_come_once():
 
 
 @pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("Clinical history:", "history"),
+        ("CLINICAL INFORMATION:", "history"),
+        ("Background:", "history"),
+        ("Clinical Indication:", "indication"),
+        ("Reason for the examination:", "indication"),
+        ("REASON FOR SCAN", "indication"),
+        ("Indication/Clinical history:", "indication"),
+        ("MRI technique:", "technique"),
+        ("Scanning protocol:", "technique"),
+        ("EXAM:", "technique"),
+        ("Prior studies:", "comparison"),
+        ("Cardiac findings:", "findings"),
+        ("**Findings:**", "findings"),
+        ("## Findings", "findings"),
+        ("2. FINDINGS:", "findings"),
+        ("Findings -", "findings"),
+        ("Report:", "findings"),
+        ("Conclusion and recommendation:", "impression"),
+        ("Impression / Conclusion:", "impression"),
+        ("IN SUMMARY:", "impression"),
+        ("Final diagnosis:", "impression"),
+        ("Opinion:", "impression"),
+        ("Recommendations:", "recommendation"),
+        ("ADDENDUM:", "addendum"),
+        ("Electronically signed by:", "signature"),
+        ("Disclaimer:", "signature"),
+    ],
+)
+def test_headings_are_known_as_they_are_written(heading, name):
+    found = sections(f"Some letterhead\n{heading} What is said here.\nComment: B.")
+    if heading.endswith((":", "-")) or "**" in heading:
+        assert found[name].split("\n")[0] == "What is said here."
+    found = sections(f"Some letterhead\n{heading}\nWhat is said here.\n")
+    assert found[name] == "What is said here."
+    assert set(found) <= set(SECTIONS)
+
+
+def test_unknown_headings_stay_in_the_section_that_they_are_in():
+    text = "FINDINGS:\nLEFT VENTRICLE: Normal size.\nValves:\nNo MR.\nIMPRESSION: Normal."
+    assert sections(text) == {
+        "findings": "LEFT VENTRICLE: Normal size.\nValves:\nNo MR.",
+        "impression": "Normal.",
+    }
+    assert sections("LETTERHEAD: x\nFindings: Normal.")["history"] == "LETTERHEAD: x"
+
+
+def test_what_is_signed_or_advised_is_no_finding():
+    text = "Impression: DCM. Recommendations: Repeat in a year. Signed by: [name], [date]"
+    assert sentences(text) == ["DCM."]
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("Wall of 3.5 cm.  No\n thrombus.", ["Wall of 3.5 cm.", "No thrombus."]),
         ("Discussed with Dr. Smith. Normal.", ["Discussed with Dr. Smith.", "Normal."]),
         ("- Dilated LV\n- No effusion", ["Dilated LV", "No effusion"]),
+        ("1) Dilated LV\n2) No effusion", ["Dilated LV", "No effusion"]),
+        ("1. Normal LV. 2. No effusion.", ["Normal LV.", "No effusion."]),
+        ("EF 55. 2. No effusion.", ["EF 55.", "No effusion."]),
+        ("Dilated LV\nNo effusion\n", ["Dilated LV", "No effusion"]),
+        (
+            "A long line that was wrapped where the page of the writer came to its end, left\n"
+            "Ventricle included.",
+            [
+                "A long line that was wrapped where the page of the writer came to its end, left "
+                "Ventricle included."
+            ],
+        ),
+        ("Valves:\nNormal.", ["Valves: Normal."]),
+        ("See fig. 3. Shunt: no. Mass: no.", ["See fig. 3.", "Shunt: no.", "Mass: no."]),
+        ("Series no. 4, approx. 12 mm, e.g. RV.", ["Series no. 4, approx. 12 mm, e.g. RV."]),
+        ("No effusion.No thrombus.", ["No effusion.", "No thrombus."]),
+        ("p.Arg502Trp is known.", ["p.Arg502Trp is known."]),
         ("Is it dilated? Yes!", ["Is it dilated?", "Yes!"]),
         ("", []),
         ("...", []),
     ],
-)
+)  # fmt: skip
 def test_splitting(text, expected):
     assert split_sentences(text) == expected
 
@@ -50,6 +121,7 @@ def test_text_without_headings_is_findings():
 
 def test_a_finding_word_inside_a_sentence_is_no_heading():
     assert list(sections("Findings: The report: normal findings are seen.")) == ["findings"]
+    assert list(sections("Findings: Follow-up of the scan - normal.")) == ["findings"]
 
 
 def test_near_key():

@@ -10,6 +10,7 @@ from cmrjax.core.errors import UserError
 from cmrjax.data import engine, labels
 from cmrjax.data.sources.public import PublicSource
 from cmrjax.data.study import StudyTask
+from cmrjax.data.tables import Table
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,16 @@ class Job:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def public_job(source: PublicSource, folder: Path, table_path: Path | None) -> Job:
+def public_job(
+    source: PublicSource, folder: Path, table_path: Path | None, tasks_path: Path | None
+) -> Job:
     """The job of a public dataset.
 
     Args:
         source: the dataset.
         folder: where it is.
         table_path: labels of the user's own, by the dataset's names of its cases.
+        tasks_path: which of their columns are tasks.
 
     Raises:
         UserError: the folder holds none of it, or the table does not fit.
@@ -49,14 +53,11 @@ def public_job(source: PublicSource, folder: Path, table_path: Path | None) -> J
     plan, tasks, counts = source.plan(folder), dict(source.tasks), Counter()
     studies = plan.studies
     if table_path:
-        table = labels.read_table(table_path)
-        own = labels.infer_tasks(table, str(table_path))
+        table, own = labels.read_labels(table_path, tasks_path)
         if both := sorted(own.keys() & tasks.keys()):
-            raise UserError(
-                f"the dataset has these itself: {', '.join(both)}", where=str(table_path)
-            )
+            raise UserError(f"the dataset has these itself: {', '.join(both)}", where="--labels")
         tasks |= own
-        studies, counts = _add_labels(studies, table, own, str(table_path))
+        studies, counts = _add_labels(studies, table, own)
     return Job(
         studies, source.process, tasks, source.text_source, source.licence, plan.rejected, counts
     )
@@ -64,19 +65,18 @@ def public_job(source: PublicSource, folder: Path, table_path: Path | None) -> J
 
 def _add_labels(
     studies: Sequence[StudyTask],
-    table: labels.Table,
+    table: Table,
     tasks: Mapping[str, Mapping[str, Any]],
-    where: str,
 ) -> tuple[list[StudyTask], Counter[str]]:
     """Gives a public dataset's studies the labels of a table that names its cases."""
     rows = [table.of(task.study_uid, task.study_uid) for task in studies]
     known = sum(bool(row) for row in rows)
     if not known:
         raise UserError(
-            f"no {table.key} is the name of any of the {len(studies)} cases", where=where
+            f"no {table.key} is the name of any of the {len(studies)} cases", where="--labels"
         )
     out = [
-        replace(task, labels={**task.labels, **labels.encode(row[0] if row else {}, tasks)})
+        replace(task, labels={**task.labels, **labels.encode(labels.merged(row), tasks)})
         for task, row in zip(studies, rows, strict=True)
     ]
     unused = len(table.rows.keys() - {task.study_uid for task in studies})
