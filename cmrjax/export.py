@@ -13,7 +13,7 @@ from cmrjax.core.writer import new_folder
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLITS_FILE
 from cmrjax.evals.base import RESULTS, read_rows
-from cmrjax.evals.model import Model, flatten
+from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import (
     WEIGHTS_FILE,
     read_model_folder,
@@ -27,6 +27,7 @@ from cmrjax.experiment import load_run_config
 from cmrjax.exporting import onnx, stablehlo
 from cmrjax.exporting.card import CardWords, DataSummary, model_card, summarise
 from cmrjax.exporting.towers import Tower, check, towers
+from cmrjax.models.parameters import flatten
 
 FORMATS = ("folder", "safetensors", "stablehlo", "onnx")
 
@@ -166,13 +167,14 @@ def _programs(
         start, path = time.monotonic(), folder / f"{tower.name}.{language.lower()}"
         try:
             content = convert(tower)
-            program = load(content)
-        except Exception as error:  # whatever a converter does not know: the others go on
+            difference = check(tower, load(content), what=path.name)
+        except CmrjaxError:
+            raise
+        except Exception as error:  # whatever a library does not know: the other towers go on
             reason = str(error).strip().splitlines()[:1]
             line = ": ".join([f"{tower.name}: cannot be exported to {language}", *reason])
             print(f"cmrjax export: {line}", file=sys.stderr)
             continue
-        difference = check(tower, program, what=path.name)
         path.write_bytes(content)
         line = f"largest difference {difference.absolute:.1e}, relative {difference.relative:.1e}"
         yield Exported(path.name, len(content), time.monotonic() - start, line)

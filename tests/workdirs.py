@@ -15,6 +15,11 @@ from cmrjax.experiment import input_contract, make_objective, make_tokenizer, ru
 from tests.models.networks import filled
 from tests.tiny import tiny_config
 
+# Networks that compile quickly: for tests of what happens to one, not of what it computes.
+SMALL = {
+    "model": {"variant": "N", "size": (16, 1, 2), "tubelet": (4, 8, 8), "joint": 16},
+    "text": {"vocabulary_size": 60, "width": 16, "depth": 1, "heads": 2},
+}
 SUPERVISED = {"name": "supervised", "binary": ("bright",), "regression": ("lvef",)}
 
 

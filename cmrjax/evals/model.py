@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any
 
 import jax
-from flax import nnx
 from tokenizers import Tokenizer
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.contract import DatasetContract, InputContract
-from cmrjax.models.build import ModelConfig, abstract_model, init_params, kind_of
+from cmrjax.models.build import ModelConfig, init_params, kind_of
+from cmrjax.models.parameters import parameter_shapes
 from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTowerConfig
 
@@ -95,38 +95,6 @@ class Model:
 def _drawn(config: ModelConfig, key: jax.Array) -> dict[str, Any]:
     # Compiled as one program, as training does it: the same bits, and kept between jobs.
     return init_params(config, key)
-
-
-def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Path of every parameter, joined with `/`, and its shape."""
-    state = nnx.to_pure_dict(nnx.state(abstract_model(config), nnx.Param))
-    return {path: tuple(leaf.shape) for path, leaf in flatten(state).items()}
-
-
-def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a nested dict by their path, joined with `/`.
-
-    Example:
-        >>> flatten({"a": {"b": 1}, "c": 2})
-        {'a/b': 1, 'c': 2}
-    """
-    out: dict[str, Any] = {}
-    for key, value in params.items():
-        path = f"{prefix}{key}"
-        out |= flatten(value, f"{path}/") if isinstance(value, dict) else {path: value}
-    return out
-
-
-def unflatten(leaves: dict[str, Any]) -> dict[str, Any]:
-    """The nested dict of what `flatten` gave."""
-    out: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *parents, name = path.split("/")
-        place = out
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = leaf
-    return out
 
 
 def require_parameters(config: ModelConfig, leaves: dict[str, Any], *, where: str) -> None:

@@ -27,15 +27,9 @@ from cmrjax.core.writer import new_folder, write_bytes_atomic, write_json_atomic
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import load_model_contract, save_checkpoint_contract
 from cmrjax.evals.encoder import Encoder, make_encoder
-from cmrjax.evals.model import (
-    Model,
-    TrainedOn,
-    Training,
-    flatten,
-    require_parameters,
-    unflatten,
-)
+from cmrjax.evals.model import Model, TrainedOn, Training, require_parameters
 from cmrjax.models.build import ModelConfig, config_from_json, config_to_json
+from cmrjax.models.parameters import flatten, unflatten
 
 FORMAT = "cmrjax-model"
 VERSION = 1
@@ -173,6 +167,14 @@ def _training(section: Mapping[str, Any]) -> Training:
         for part in section["data"]
     ]
     return Training(**{**section, "data": tuple(data)})
+
+
+def read_training(folder: Path) -> Training | None:
+    """Whose data trained a model folder; None where that is not known, or it is none."""
+    config = _config(folder)
+    if config.get("format") != FORMAT or config.get("version") != VERSION:
+        return None
+    return _parse(config, where=str(folder / CONFIG_FILE))[2]
 
 
 def load_model(path: str | Path, *, name: str = "checkpoint") -> Encoder:

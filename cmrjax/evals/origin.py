@@ -8,14 +8,20 @@ from typing import Protocol
 from cmrjax.core import checkpoint
 from cmrjax.core.manifest import MANIFEST, sha256
 from cmrjax.data.contract import DatasetContract, InputContract, load_checkpoint_contract
+from cmrjax.data.pipeline import DataConfig
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLITS_FILE, load_splits, splits_fingerprint
 from cmrjax.evals.embeddings import dataset_fingerprint
 from cmrjax.evals.encoder import Encoder, make_encoder
 from cmrjax.evals.model import Model, TrainedOn, Training
-from cmrjax.evals.model_folder import WEIGHTS_FILE, read_model_folder
+from cmrjax.evals.model_folder import (
+    WEIGHTS_FILE,
+    is_model_folder,
+    read_model_folder,
+    read_training,
+)
 from cmrjax.evals.workdir_encoder import load_encoder, load_workdir_model, random_encoder
-from cmrjax.experiment import RunConfig, load_run_config
+from cmrjax.experiment import load_run_config
 
 Fold = tuple[int, int] | None
 
@@ -112,14 +118,14 @@ class WorkdirOrigin:
         return sha256(self.directory / "config.json")
 
     def seen(self, source: RecordSource) -> frozenset[str]:
-        """Patients of every training dataset that is at hand, also of runs that it starts from."""
-        del source
+        """Patients of every training dataset that is at hand, also of what the run starts from."""
         found: frozenset[str] = frozenset()
-        for run in _runs(self.directory):
-            trained = run.data_config()
-            if (Path(trained.dataset) / SPLITS_FILE).is_file():
-                splits = load_splits(Path(trained.dataset))
-                found |= splits.patients(trained.split, _fold(trained.fold))
+        for part in _history(self.directory):
+            if isinstance(part, TrainedOn):
+                found |= _patients(part, source)
+            elif _at_hand(part):
+                splits = load_splits(Path(part.dataset))
+                found |= splits.patients(part.split, _fold(part.fold))
         return found
 
 
@@ -176,11 +182,9 @@ class FolderOrigin:
 
         The folder holds no ids, so patients whom two datasets share are not found.
         """
-        mine = splits_fingerprint(source.splits)
         found: frozenset[str] = frozenset()
         for part in self._model.training.data if self._model.training else ():
-            if part.splits == mine:
-                found |= source.splits.patients(part.split, part.fold)
+            found |= _patients(part, source)
         return found
 
 
@@ -193,29 +197,43 @@ def load_trained_model(workdir: Path, *, step: int | None = None) -> Model:
     """
     model = load_workdir_model(workdir, step=step)
     run = load_run_config(workdir)
-    data = tuple(_trained_on(r) for r in _runs(workdir))
+    data = tuple(
+        part if isinstance(part, TrainedOn) else _trained_on(part) for part in _history(workdir)
+    )
     training = Training(objective=run.objective_name, seed=run.seed, data=data)
     return dataclasses.replace(model, training=training)
 
 
-def _trained_on(run: RunConfig) -> TrainedOn:
-    config = run.data_config()
+def _history(workdir: Path) -> Iterator[DataConfig | TrainedOn]:
+    """Whose data made a run's weights: its own, then those of what it starts from, if at hand."""
+    run = load_run_config(workdir)
+    yield run.data_config()
+    for name in run.pretrained_config().paths():
+        before = Path(name) if Path(name).is_dir() else Path(name).parent
+        if is_model_folder(before):
+            training = read_training(before)
+            yield from training.data if training else ()
+        elif (before / "checkpoints").is_dir() and (before / "config.json").is_file():
+            yield from _history(before)
+
+
+def _at_hand(config: DataConfig) -> bool:
+    return (Path(config.dataset) / SPLITS_FILE).is_file()
+
+
+def _trained_on(config: DataConfig) -> TrainedOn:
     dataset = splits = ""
-    if (Path(config.dataset) / SPLITS_FILE).is_file():
+    if _at_hand(config):
         source = RecordSource(Path(config.dataset))
         dataset, splits = dataset_fingerprint(source), splits_fingerprint(source.splits)
     return TrainedOn(dataset=dataset, splits=splits, split=config.split, fold=_fold(config.fold))
 
 
-def _runs(workdir: Path) -> Iterator[RunConfig]:
-    """The run of a workdir, and those that it starts from while they are at hand."""
-    while True:
-        run = load_run_config(workdir)
-        yield run
-        before = run.pretrained_config().workdir
-        if not before or not (Path(before) / "config.json").is_file():
-            return
-        workdir = Path(before)
+def _patients(part: TrainedOn, source: RecordSource) -> frozenset[str]:
+    """Patients of a dataset that a model was trained on, told by equal splits: it holds no ids."""
+    if part.splits != splits_fingerprint(source.splits):
+        return frozenset()
+    return source.splits.patients(part.split, part.fold)
 
 
 def _fold(fold: tuple[int, ...]) -> Fold:

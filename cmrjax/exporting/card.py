@@ -11,8 +11,9 @@ from typing import Any
 
 from cmrjax.data.records import RecordSource, studies
 from cmrjax.evals.base import Row
-from cmrjax.evals.model import Model, flatten
+from cmrjax.evals.model import Model
 from cmrjax.evals.tables import format_rows
+from cmrjax.models.parameters import flatten
 
 NOT_GIVEN = "not given"
 _SHOWN_ENCODERS = ("checkpoint", "random", "trivial")

@@ -147,13 +147,13 @@ def check(
             ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
             if ours.shape != theirs.shape:
                 raise CmrjaxError(f"{name} has shape {theirs.shape}, not {ours.shape}", where=what)
-            difference = float(np.abs(ours - theirs).max())
-            absolute = max(absolute, difference)
-            relative = max(relative, difference / max(float(np.abs(ours).max()), 1e-30))
-            if not relative <= TOLERANCE:
+            apart = float(np.abs(ours - theirs).max())
+            share = apart / max(float(np.abs(ours).max()), 1e-30)
+            if not share <= TOLERANCE:  # also where it is not a number
                 raise CmrjaxError(
-                    f"{name} differs from the source by {relative:.1e}, more than {TOLERANCE:.0e}",
+                    f"{name} differs from the source by {share:.1e}, more than {TOLERANCE:.0e}",
                     where=what,
                     fix="nothing was written",
                 )
+            absolute, relative = max(absolute, apart), max(relative, share)
     return Difference(absolute, relative)
