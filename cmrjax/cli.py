@@ -19,6 +19,7 @@ VERBS = {
     "report": "write the report page of a workdir",
     "status": "show where a run stands",
     "export": "write a model for others: weights, a model folder, StableHLO, ONNX",
+    "import": "make a model folder of another network's weights",
     "stats": "compute every statistic of a predictions file",
     "reproduce": "run an experiment and write its table",
 }

@@ -123,7 +123,7 @@ def _tower(
             layout=given.layout,
             config=network,
             options=given.options,
-            initial=lambda: initial,
+            initial=lambda _: initial,
         )
     except LoadError as error:
         keys = {"allow_missing": error.missing, "allow_unexpected": error.unexpected}

@@ -119,7 +119,11 @@ def qkv(
 def zeros(path: Path, shape: tuple[int, ...], why: str, *, layer: int | None = None) -> Entry:
     """A parameter that the source has not and that changes nothing at zero."""
     return Entry(
-        path=path, keys=(), convert=lambda: np.zeros(shape, np.float32), layer=layer, note=why
+        path=path,
+        keys=(),
+        convert=lambda: np.zeros(shape, np.float32),
+        layer=layer,
+        note=f"zeros: {why}",
     )
 
 

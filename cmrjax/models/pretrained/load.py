@@ -54,7 +54,7 @@ def load(
     layout: str = "",
     config: ModelConfig | None = None,
     options: ImportOptions | None = None,
-    initial: Callable[[], Params] | None = None,
+    initial: Callable[[ModelConfig], Params] | None = None,
 ) -> Loaded:
     """Turns a source's tensors into our parameters.
 
@@ -63,7 +63,7 @@ def load(
         layout: one of `LAYOUTS`; empty finds out.
         config: the network that they must fit; None takes the source's own.
         options: what the user has decided.
-        initial: values for parameters that may be missing.
+        initial: gives a network's initial values, for parameters that may be missing.
 
     Raises:
         LoadError: something is missing, unexpected, or other than `config` says.
@@ -87,7 +87,9 @@ def load(
     filled, report = _fill(weights, found, parameter_shapes(wanted), name, differing)
     report.require(allow_missing=options.allow_missing, allow_unexpected=options.allow_unexpected)
     if filled.incomplete:
-        _complete(filled, initial, weights.where)
+        if initial is None:
+            raise UserError("no initial values for what is missing", where=weights.where)
+        _complete(filled, initial(wanted))
     return Loaded(kind_of(wanted), wanted, unflatten(filled.arrays), report)
 
 
@@ -229,11 +231,9 @@ def _float32(weights: Weights, key: str) -> np.ndarray:
     return array
 
 
-def _complete(filled: _Filled, initial: Callable[[], Params] | None, where: str) -> None:
+def _complete(filled: _Filled, initial: Params) -> None:
     """Fills what was allowed to be missing with initial values."""
-    if initial is None:
-        raise UserError("no initial values for what is missing", where=where)
-    values = flatten(initial())
+    values = flatten(initial)
     for path, layers in filled.incomplete.items():
         if path not in filled.arrays or None in layers:
             filled.arrays[path] = values[path]

@@ -198,7 +198,7 @@ def test_what_may_be_missing_keeps_its_initial_value(tmp_path):
         "trunk": {"blocks": {"norm1": {"scale": np.full((2, 32), 5.0)}}},
     }
     allowed = options("vit", allow_missing=("norm/scale", "trunk/blocks/norm1/*"))
-    loaded = load(weights, options=allowed, initial=lambda: initial)
+    loaded = load(weights, options=allowed, initial=lambda _: initial)
     np.testing.assert_array_equal(loaded.params["norm"]["scale"], np.full(32, 7.0))
     scale = loaded.params["trunk"]["blocks"]["norm1"]["scale"]
     np.testing.assert_array_equal(scale[1], np.full(32, 5.0))
@@ -250,7 +250,7 @@ def test_an_image_network_starts_any_form_over_time():
         "out": {"kernel": np.zeros((2, 32, 32)), "bias": np.zeros((2, 32))},
     }
     initial = {"trunk": {"blocks": {"norm_time": zeros, "attention_time": layer}}}
-    loaded = load(weights, config=asked, options=chosen, initial=lambda: initial)
+    loaded = load(weights, config=asked, options=chosen, initial=lambda _: initial)
     assert loaded.config == asked
     assert run(loaded, "__call__", np.zeros((1, 8, 16, 16), np.float32)).shape == (1, 32)
     learned = dataclasses.replace(own, clip=(4, 16, 16), positions="learned")
