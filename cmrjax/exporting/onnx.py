@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,7 +55,7 @@ def to_onnx(tower: Tower) -> bytes:
     return graph.SerializeToString()
 
 
-def load_onnx(content: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
+def load_onnx(content: bytes) -> Callable[[np.ndarray], Sequence[Any]]:
     """The function of a graph, in ONNX Runtime on the CPU."""
     import onnxruntime
 

@@ -1,6 +1,7 @@
 """StableHLO through `jax.export`: a tower as a program that any version of JAX to come can run."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +20,6 @@ def to_stablehlo(tower: Tower) -> bytes:
     return bytes(export.export(jax.jit(tower.function), platforms=PLATFORMS)(shape).serialize())
 
 
-def load_stablehlo(content: bytes) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+def load_stablehlo(content: bytes) -> Callable[[np.ndarray], Any]:
     """The function of a serialised program."""
     return export.deserialize(bytearray(content)).call
