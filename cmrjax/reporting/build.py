@@ -21,6 +21,7 @@ from cmrjax.reporting.cines import contact_sheet, encode_all
 from cmrjax.reporting.datacard import DataCard, data_card
 from cmrjax.reporting.page import Notice, Page, Section
 from cmrjax.reporting.run import Run
+from cmrjax.reporting.seen import seen_cines
 
 MAX_READ = 5000  # with more studies, labels and neighbours come from the test split alone
 CINE_BUDGET = 9_000_000  # characters of the page that cines may take
@@ -64,6 +65,7 @@ def build_page(run: Run) -> Page:
         encoders=_encoders(run),
         neighbours=neighbours,
         queries=queries,
+        seen=seen_cines(run.workdir),
         text_note=_text_note(run),
         config=_flat(run.config.to_json()),
         media=_media(run, sheet, neighbours, queries),
@@ -245,7 +247,10 @@ def _notices(run: Run) -> list[Notice]:
     steps = {row.step for row in run.rows if row.encoder == "checkpoint"}
     if run.checkpoints and steps and max(steps) < run.checkpoints[-1]:
         out.append(Notice("state", "The newest checkpoint has not been evaluated yet."))
-    if unread := [name for name, parts in run.predictions.items() if not parts]:
+    # Maps over cines without masks have no score, and so no predictions.
+    empty = [name for name, parts in run.predictions.items() if not parts]
+    scored = tuple({row.evaluator for row in run.rows})
+    if unread := [name for name in empty if name.startswith(scored)]:
         text = f"The predictions of {', '.join(unread)} cannot be read: its plots are missing."
         out.append(Notice("state", text))
     return out

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cmrjax.reporting.datacard import DataCard
 from cmrjax.reporting.figures import Plot
+from cmrjax.reporting.seen import SeenCine
 from cmrjax.reporting.similar import Neighbours, TextQuery
 from cmrjax.reporting.tables import EvaluatorTables, KeyFigure
 
@@ -58,6 +59,7 @@ class Page:
         encoders: (name, meaning) of each encoder in the results.
         neighbours: queries with their neighbours.
         queries: text queries.
+        seen: cines with the maps of the model over them.
         text_note: what is said of report text beside cines.
         config: (key, value) of the run's config.
         media: row of the index -> address of its cine.
@@ -77,6 +79,7 @@ class Page:
     encoders: Sequence[tuple[str, str]]
     neighbours: Sequence[Neighbours]
     queries: Sequence[TextQuery]
+    seen: Sequence[SeenCine]
     text_note: str
     config: Sequence[tuple[str, str]]
     media: Mapping[int, str] = field(default_factory=dict)

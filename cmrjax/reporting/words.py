@@ -20,6 +20,9 @@ _TASKS = {
     "study_to_report": "Study finds its report",
     "report_to_study_or_duplicate": "Report finds its study, or one reported alike",
     "study_to_report_or_duplicate": "Study finds its report, or one that says the same",
+    "heart_last_block": "Heart: attention of the last block",
+    "heart_rollout": "Heart: attention rollout",
+    "heart_gradient": "Heart: gradient times activation",
 }
 _SHORT = {
     "lvef": ("LVEF", "%"),
@@ -51,6 +54,7 @@ _EVALUATORS = {
     "zero_shot": "Zero-shot",
     "linear_probe": "Linear probe",
     "retrieval": "Retrieval",
+    "attention": "Attention maps",
 }
 EVALUATOR_MEANING = {
     "zero_shot": "Each study is scored by how much closer its embedding lies to sentences that "
@@ -59,6 +63,9 @@ EVALUATOR_MEANING = {
     "patients, its penalty chosen on the validation patients, scored on the test patients.",
     "retrieval": "Every report of the test split is searched among the test studies, and the "
     "other way round. Recall at k is the share whose right partner is among the first k.",
+    "attention": "How much of each map over the cines lies inside the heart, where a mask of it "
+    "was drawn. Trivial is a map that is the same everywhere: it gets the heart's share of the "
+    "area.",
 }
 _METRICS = {
     "auroc": "AUROC",
@@ -71,6 +78,8 @@ _METRICS = {
     "median_rank": "Median rank",
     "mae_ratio": "MAE relative to predicting the mean",
     "dice": "Dice",
+    "share_inside": "Share of the map inside the heart",
+    "share_inside_ratio": "Share inside the heart relative to a uniform map",
 }
 METRIC_MEANING = {
     "auroc": "the chance that a study with the finding is ranked above one without it; .5 is "
@@ -87,6 +96,7 @@ METRIC_MEANING = {
     "median_rank": "rank of the right partner, 1 is best",
     "mae_ratio": "below 1 is better than predicting the mean of the training patients",
     "dice": "overlap of two contours, 1 is perfect",
+    "share_inside": "1 is all of it; a map may be right without it, so read it beside the others",
 }
 CURVE_MEANING = {
     "loss": "what training minimises; its level depends on the batch, so compare runs by their "
@@ -97,7 +107,7 @@ CURVE_MEANING = {
     "examples_per_s": "studies a second",
     "positives_per_sentence": "studies of a batch whose report makes the drawn statement",
 }
-HEADLINE = ("auroc", "mae", "dice", "recall_at_", "median_rank")
+HEADLINE = ("auroc", "mae", "dice", "recall_at_", "median_rank", "share_inside")
 DASH = "–"
 
 
