@@ -24,6 +24,7 @@ from typing import Any
 from cmrjax.core.errors import PreemptedError, UserError
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
+from cmrjax.data.deid import allowlist
 from cmrjax.data.deid.ids import Hasher, days_since_first, keyed_hasher, public_hasher
 from cmrjax.data.join import join
 from cmrjax.data.report_table import read_reports
@@ -294,18 +295,19 @@ def _assemble(
     )
     info = _info(args, job, rows, rejected)
     since = days_since_first((row["patient_id"], row["study_id"], row["day"]) for row in rows)
+    series = [
+        {"study_id": row["study_id"], "days_since_first": since[row["study_id"]], **s}
+        for row in rows
+        for s in row["series"]
+    ]
+    allowlist.check(info=info, series=series, studies=rows)
     final = partial / "final"
     shutil.rmtree(final, ignore_errors=True)
     final.mkdir()
     shards.write_dataset(
         final,
         info=info,
-        series=[
-            {"study_id": study, "days_since_first": since[study], **s}
-            for row in rows
-            for study in [row["study_id"]]
-            for s in row["series"]
-        ],
+        series=series,
         contract=contract,
         splits=splits,
         studies=((row["study_id"], engine.stored_records(kept_in, row)) for row in rows),
