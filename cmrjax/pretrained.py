@@ -12,7 +12,7 @@ from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import FORMAT, is_model_folder, read_model_folder
-from cmrjax.evals.workdir_encoder import load_workdir_model
+from cmrjax.evals.origin import load_trained_model
 from cmrjax.models.build import ModelConfig, config_to_json
 from cmrjax.models.parameters import flatten
 from cmrjax.models.pretrained import native
@@ -51,7 +51,7 @@ def open_source(path: Path, *, step: int = -1) -> Source:
         CorruptDataError: a file is damaged.
     """
     if (path / "checkpoints").is_dir():
-        model = load_workdir_model(path, step=None if step < 0 else step)
+        model = load_trained_model(path, step=None if step < 0 else step)
     elif path.is_dir() and is_model_folder(path):
         model = read_model_folder(path)
     else:
