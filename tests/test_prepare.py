@@ -96,7 +96,11 @@ def test_dataset_info_counts_what_was_joined_and_left_out(dataset):
         "group": {"kind": "multiclass", "classes": ["A", "B"]},
         "lvef": {"kind": "regression"},
     }
-    assert info["rejected"] == {"cine.named_other_imaging": 6, "file.not_dicom": 2}
+    assert info["rejected"] == {
+        "cine.named_other_imaging": 6,
+        "file.appledouble": 1,
+        "file.not_dicom": 1,
+    }
     counts = info["counts"]
     assert (counts["patients"], counts["studies"], counts["cines"]) == (6, 6, 18)
     assert counts["studies_with_report"] == 5

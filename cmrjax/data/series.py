@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cmrjax.data import geometry, views
-from cmrjax.data.dicom import Image
+from cmrjax.data.dicom.image import Image
 
 MIN_PHASES = 6
 _PHASE_IMAGE_TYPES = frozenset(("P", "PHASE", "PHASE MAP", "VELOCITY", "FLOW_ENCODED"))
@@ -55,10 +55,10 @@ def _parallel_groups(images: Iterable[Image]) -> list[list[Image]]:
     return groups
 
 
-def phase_order(image: Image) -> tuple[float, float, str]:
+def phase_order(image: Image) -> tuple[float, float, str, int]:
     """The key that sorts phases: TriggerTime, then InstanceNumber; unknown ones come first."""
     known = (-1.0 if math.isnan(v) else v for v in (image.trigger, image.instance))
-    return (*known, image.sop_uid)  # type: ignore[return-value]
+    return (*known, image.sop_uid, image.frame)  # type: ignore[return-value]
 
 
 def _why_no_cine(images: Sequence[Image]) -> str | None:
@@ -126,7 +126,10 @@ def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
         The cines, sorted by view, stack and slice, and how many positions were left out, by reason.
     """
     rejected: Counter[str] = Counter()
-    unique = {i.sop_uid or i.path: i for i in sorted(images, key=lambda i: i.path, reverse=True)}
+    unique = {
+        (i.sop_uid or i.path, i.frame): i
+        for i in sorted(images, key=lambda i: i.path, reverse=True)
+    }
     by_series: dict[str, list[Image]] = defaultdict(list)
     for image in sorted(unique.values(), key=lambda i: (i.series_uid, i.path)):
         by_series[image.series_uid].append(image)

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from cmrjax.data.dicom import read_header
+from cmrjax.data.dicom import read_images
 from cmrjax.data.series import cines_of
 from tests.data.builders import write_cine
 
 
 def found(folder):
-    return cines_of(read_header(str(p)) for p in sorted(folder.rglob("*.dcm")))
+    return cines_of(i for p in sorted(folder.rglob("*.dcm")) for i in read_images(str(p)))
 
 
 def test_one_series_is_split_by_position_and_sorted_by_time(tmp_path):

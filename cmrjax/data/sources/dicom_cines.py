@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from cmrjax.data import geometry
-from cmrjax.data.dicom import Image, Rejected, read_header, read_pixels
+from cmrjax.data.dicom import Image, Rejected, read_images, read_pixels
 from cmrjax.data.masks import Drawn
 from cmrjax.data.series import Cine, cines_of
 from cmrjax.data.standardise import motion_centre
@@ -18,14 +18,14 @@ def read_headers(paths: Iterable[str]) -> tuple[list[Image], Counter[str]]:
     images, rejected = [], Counter()
     for path in paths:
         try:
-            image = read_header(path)
+            found = read_images(path)
         except Rejected as reason:
             rejected[f"file.{reason.reason}"] += 1
             continue
-        if image.quarantine:
-            rejected[f"file.{image.quarantine}"] += 1
+        if quarantine := found[0].quarantine:
+            rejected[f"file.{quarantine}"] += 1
         else:
-            images.append(image)
+            images += found
     return images, rejected
 
 
@@ -50,18 +50,14 @@ def raw_cines(
     loaded = []
     for cine in cines:
         try:
-            loaded.append((cine, _frames(cine)))
-        except (Rejected, OSError):
-            rejected["cine.bad_pixels"] += 1
+            loaded.append((cine, read_pixels(cine.images)))
+        except Rejected as reason:
+            rejected[f"cine.{reason.reason}"] += 1
     raw = [
         _raw_cine(cine, frames, centre, settings, drawn(cine) if drawn else None)
         for (cine, frames), centre in zip(loaded, _centres(loaded), strict=True)
     ]
     return raw, rejected
-
-
-def _frames(cine: Cine) -> np.ndarray:
-    return np.stack([read_pixels(image) for image in cine.images])
 
 
 def _centres(loaded: Sequence[tuple[Cine, np.ndarray]]) -> list[np.ndarray]:

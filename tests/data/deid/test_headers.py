@@ -4,7 +4,7 @@ from itertools import permutations
 import pytest
 
 from cmrjax.data.deid.headers import IDENTIFYING, day_of, patient_key, study_day
-from cmrjax.data.dicom import read_header
+from cmrjax.data.dicom import read_images
 from tests.data.builders import beating, write_image
 
 NAME, ID, BIRTH, STUDY, ACQUIRED = 0x00100010, 0x00100020, 0x00100030, 0x00080020, 0x00080022
@@ -46,7 +46,7 @@ def test_a_patient_is_told_by_id_then_by_name_and_birth_date():
 def test_identifying_elements_are_read_with_their_tags(tmp_path):
     tags = {"ReferringPhysicianName": "Doe^Jo", "PatientBirthDate": "19500101"}
     write_image(tmp_path / "x", pixels=beating(1)[0], **tags)
-    found = dict(read_header(str(tmp_path / "x")).identifiers)
+    found = dict(read_images(str(tmp_path / "x"))[0].identifiers)
     assert found[0x00080090] == "Doe^Jo"
     assert found[BIRTH] == "19500101"
     assert set(found) <= set(IDENTIFYING)

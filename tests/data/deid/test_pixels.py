@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmrjax.data.deid.pixels import dropped_planes, mask_unused_bits, text_in_pixels
-from cmrjax.data.dicom import read_header, read_pixels
+from cmrjax.data.dicom import read_images, read_pixels
 from tests.data.builders import write_image
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -83,7 +83,7 @@ def test_an_overlay_in_high_bits_and_one_beside_the_pixels_are_gone(tmp_path, im
     hidden = pixels | np.uint16(0x8000)
     for name, written in (("plain", pixels), ("hidden", hidden)):
         write_image(tmp_path / name, pixels=written, implicit=implicit, BitsStored=12, HighBit=11)
-    images = {name: read_header(str(tmp_path / name)) for name in ("plain", "hidden")}
-    shown = {name: read_pixels(image) for name, image in images.items()}
+    images = {name: read_images(str(tmp_path / name)) for name in ("plain", "hidden")}
+    shown = {name: read_pixels(found)[0] for name, found in images.items()}
     np.testing.assert_array_equal(shown["hidden"], shown["plain"])
     np.testing.assert_array_equal(shown["plain"], pixels)

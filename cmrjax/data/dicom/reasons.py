@@ -1,0 +1,42 @@
+"""Why a file is left out: the words that are counted."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One word for each rule that leaves a file out; `docs/prepare.md` explains them."""
+
+    # What it is.
+    APPLEDOUBLE = "appledouble"
+    NOT_DICOM = "not_dicom"
+    NESTED_ARCHIVE = "nested_archive"
+    DICOMDIR = "dicomdir"
+    NO_STUDY = "no_study"
+    NOT_MR = "not_mr"
+    NOT_GREY = "not_grey"
+    NO_PIXELS = "no_pixels"
+    FLOAT_PIXELS = "float_pixels"
+    NO_FRAMES = "no_frame_positions"
+    NO_GEOMETRY = "no_geometry"
+    # What is broken.
+    UNREADABLE = "unreadable"
+    TRUNCATED = "truncated"
+    BAD_SIZE = "bad_size"
+    BAD_PIXELS = "bad_pixels"
+    UNDECODABLE = "undecodable"
+    # What would cost too much, or did.
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    CRASHED = "crashed"
+    # What this installation, or any, cannot decode.
+    NEEDS_CODECS = "needs_extra_codecs"
+    UNSUPPORTED = "unsupported_syntax"
+
+
+class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a failure)
+    """A file that is left out; its one argument is the reason that is counted."""
+
+    @property
+    def reason(self) -> str:
+        """The reason's word."""
+        return str(self.args[0])
