@@ -55,6 +55,7 @@ METRICS: dict[str, dict[str, Builder]] = {
 }
 # Compared with the untrained network, and with the trivial answer as a ratio, without being asked.
 _COMPARED = {"regression": "mae", "share": "share_inside"}
+_FIXED = ("trivial", "centre")  # answers without a look at the case
 PROPORTIONS = frozenset({"accuracy", *(f"recall_at_{k}" for k in RECALL_AT)})
 
 
@@ -303,9 +304,9 @@ def all_rows(predictions: Sequence[Predictions], how: Resampling) -> list[Row]:
         rows += _one_vs_rest_rows(parts, how)
         rows += [row for row in [macro_row(parts, how)] if row is not None]
     for name in encoders:
-        if "random" in by_encoder and name not in ("random", "trivial"):
+        if "random" in by_encoder and name not in ("random", *_FIXED):
             rows += difference_rows(by_encoder[name], by_encoder["random"], how)
-        if "trivial" in by_encoder and name != "trivial":
+        if "trivial" in by_encoder and name not in _FIXED:
             rows += ratio_rows(by_encoder[name], by_encoder["trivial"], how)
     return rows
 

@@ -1,6 +1,7 @@
 """Maps over cines as pictures: a sheet of frames, and the moving cine."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ def sheet(overlay: Overlay) -> bytes:
     for column, (_, method) in enumerate(keys, start=1):
         bar = figure.add_subplot(grid[-1, column])
         scale = ScalarMappable(Normalize(0, limits[method]), _COLOURS)
-        ticks = [0, 1, round(limits[method], 1)]
+        ticks = [0, 1, math.floor(limits[method] * 10) / 10]  # rounded up it would lie outside
         drawn = figure.colorbar(scale, cax=bar, orientation="horizontal", ticks=ticks)
         drawn.ax.set_xticklabels([f"{tick:g}" for tick in ticks], fontsize=7)
     note = figure.add_subplot(grid[-1, 0])

@@ -1,8 +1,9 @@
 """Where an encoder looks: its maps over the cines, drawn, and scored against masks of the heart.
 
 The score of a study is the share of a map that lies inside the heart, averaged over its cines in
-which a mask shows heart. A uniform map gets the heart's share of the area, which is what stands
-beside it as `trivial`.
+which a mask shows heart. Beside it stand a uniform map, which gets the heart's share of the area
+(`trivial`), and a fixed blot in the middle of the crop (`centre`), since the crop is around the
+heart.
 """
 
 import logging
@@ -16,7 +17,7 @@ from cmrjax.data.contract import VIEWS
 from cmrjax.data.records import Study
 from cmrjax.data.transforms import prepare_clip, prepare_mask
 from cmrjax.evals import metrics, overlays
-from cmrjax.evals.attention import share_inside
+from cmrjax.evals.attention import centre_map, share_inside
 from cmrjax.evals.base import Result
 from cmrjax.evals.embeddings import Cohort
 from cmrjax.evals.encoder import Encoder
@@ -39,6 +40,11 @@ class _Found:
     maps: dict[int, dict[tuple[str, str], np.ndarray]] = field(default_factory=dict)
     shares: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
     areas: dict[int, float] = field(default_factory=dict)
+
+    def add(self, encoder: str, method: str, rows: Sequence[int], shares: np.ndarray) -> None:
+        """Keeps the shares of some rows."""
+        kept = self.shares.setdefault((encoder, method), {})
+        kept.update(zip(rows, shares.tolist(), strict=True))
 
 
 def evaluate(
@@ -123,14 +129,14 @@ def _look(
     clips = _batch([prepare_clip(r["cine"], contract) for r in records], batch_size)
     masks, annotated = zip(*(prepare_mask(r, contract) for r in records), strict=True)
     masks, annotated = np.stack(masks), np.stack(annotated)
+    centred, areas = share_inside(centre_map(masks.shape), masks, annotated)
+    found.areas.update(zip(rows, areas.tolist(), strict=True))
+    for method in methods:
+        found.add("centre", method, rows, centred)
     for encoder in encoders:
         for method in methods:
             maps = encoder.attention(clips, method, sentence=sentence)[: len(rows)]
-            shares, areas = share_inside(maps, masks, annotated)
-            found.shares.setdefault((encoder.name, method), {}).update(
-                zip(rows, shares.tolist(), strict=True)
-            )
-            found.areas.update(zip(rows, areas.tolist(), strict=True))
+            found.add(encoder.name, method, rows, share_inside(maps, masks, annotated)[0])
             for row, one in zip(rows, maps, strict=True):
                 if row in found.maps:
                     found.maps[row][encoder.name, method] = one
@@ -161,7 +167,9 @@ def _study_means(cohort: Cohort, by_row: Mapping[int, float]) -> np.ndarray:
 def _predictions(cohort: Cohort, found: _Found, evaluator: str) -> list[Predictions]:
     area = _study_means(cohort, found.areas)
     by_key = {key: _study_means(cohort, rows) for key, rows in found.shares.items()}
-    by_key |= {("trivial", method): area for _, method in found.shares}
+    # The model comes first in a table, what needs no network last.
+    fixed = {key: by_key.pop(key) for key in list(by_key) if key[0] == "centre"}
+    by_key |= fixed | {("trivial", method): area for _, method in fixed}
     return [
         Predictions(
             evaluator=evaluator,

@@ -39,6 +39,7 @@ _ENCODERS = {
     "random": "Untrained",
     "pixels_pca": "Pixels + PCA",
     "supervised": "Supervised",
+    "centre": "Centre",
     "trivial": "Trivial",
 }
 ENCODER_ORDER = tuple(_ENCODERS)
@@ -47,6 +48,7 @@ ENCODER_MEANING = {
     "random": "the same network with its initial random weights: what the architecture alone gives",
     "pixels_pca": "principal components of the downsampled pixels, no network",
     "supervised": "the same video network trained on the labels themselves: the ceiling",
+    "centre": "of maps: a fixed blot in the middle of the crop, which is made around the heart",
     "trivial": "a constant from the training patients (prevalence or mean): what knowing nothing "
     "of the patient gives",
 }

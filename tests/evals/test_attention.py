@@ -4,7 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cmrjax.evals.attention import expand_space, expand_time, rollout, share_inside, to_frames
+from cmrjax.evals.attention import (
+    centre_map,
+    expand_space,
+    expand_time,
+    rollout,
+    share_inside,
+    to_frames,
+)
 from cmrjax.models.layers import TokenGrid
 
 RNG = np.random.default_rng(0)
@@ -93,3 +100,11 @@ def test_without_heart_in_sight_there_is_no_share():
     masks[1] = 1
     for values in share_inside(maps, masks, np.array([[True], [False]])):
         assert np.isnan(values).all()
+
+
+def test_the_blot_in_the_middle():
+    maps = centre_map((2, 3, 12, 24))
+    np.testing.assert_allclose(maps.sum(axis=(1, 2, 3)), 1)
+    np.testing.assert_allclose(maps, maps[:, :, ::-1, ::-1])
+    # Two thirds of a normal lie within one deviation: 4 of 12 rows, 8 of 24 columns.
+    assert maps[0, 0, 4:8, 8:16].sum() * 3 == pytest.approx(0.683**2, abs=0.02)

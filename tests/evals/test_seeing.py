@@ -75,6 +75,8 @@ def test_shares_beside_the_uniform_map_and_the_untrained_network(result):
     assert value["checkpoint", "heart_last_block", "share_inside"] == pytest.approx(1)
     assert value["random", "heart_last_block", "share_inside"] == pytest.approx(0.25)
     assert value["trivial", "heart_last_block", "share_inside"] == pytest.approx(0.25)
+    # The squares are in the middle, 1.5 deviations to each side.
+    assert value["centre", "heart_gradient", "share_inside"] == pytest.approx(0.866**2, abs=0.02)
     difference = ("checkpoint-random", "heart_last_block", "share_inside_difference")
     assert value[difference] == pytest.approx(0.75)
     assert value["checkpoint/trivial", "heart_gradient", "share_inside_ratio"] == pytest.approx(4)
@@ -131,6 +133,6 @@ def test_the_job_writes_rows_and_pictures_of_a_real_network(dataset, tmp_path):
     rows = read_rows(folder / "results.json")
     tasks = {r.task for r in rows}
     assert tasks == {"heart_last_block", "heart_rollout", "heart_gradient"}
-    assert {r.encoder for r in rows} >= {"checkpoint", "random", "trivial"}
+    assert {r.encoder for r in rows} >= {"checkpoint", "random", "centre", "trivial"}
     assert all(0 <= r.value <= 1 for r in rows if r.metric == "share_inside")
     assert len(list(folder.glob("*.png"))) == 2
