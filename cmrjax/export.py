@@ -121,13 +121,13 @@ def export(model: Model, folder: Path, *, formats: Sequence[str], card: str) -> 
     if "folder" in formats or "safetensors" in formats:
         found.append(_weights(model, folder, card=card if "folder" in formats else None))
     if "stablehlo" in formats:
-        found += _programs(
+        found += programs(
             towers(model), folder, stablehlo.to_stablehlo, stablehlo.load_stablehlo, "StableHLO"
         )
     if "onnx" in formats:
         # Written out block by block, which the runtime optimises further than a loop.
         plain = towers(model, scan=False)
-        found += _programs(plain, folder, onnx.to_onnx, onnx.load_onnx, "ONNX")
+        found += programs(plain, folder, onnx.to_onnx, onnx.load_onnx, "ONNX")
     if not found:
         raise UserError("nothing could be exported", where="--format", fix="see the lines above")
     if "folder" in formats:
@@ -155,7 +155,7 @@ def _weights(model: Model, folder: Path, *, card: str | None) -> Exported:
     return Exported(path.name, path.stat().st_size, seconds, f"{len(ours)} arrays bit for bit")
 
 
-def _programs(
+def programs(
     found: Sequence[Tower],
     folder: Path,
     convert: Callable[[Tower], bytes],

@@ -1,6 +1,7 @@
 """StableHLO through `jax.export`: a tower as a program that any version of JAX to come can run."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -17,7 +18,20 @@ def to_stablehlo(tower: Tower) -> bytes:
     """The serialised program, its batch size left open as `b`."""
     (b,) = export.symbolic_shape("b")
     shape = jax.ShapeDtypeStruct((b, *tower.shape), tower.dtype)
-    return bytes(export.export(jax.jit(tower.function), platforms=PLATFORMS)(shape).serialize())
+    with _without_source_paths():
+        return bytes(export.export(jax.jit(tower.function), platforms=PLATFORMS)(shape).serialize())
+
+
+@contextlib.contextmanager
+def _without_source_paths() -> Iterator[None]:
+    """Programs note the lines that they were traced from, and with them this machine's folders."""
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def load_stablehlo(content: bytes) -> Callable[[np.ndarray], Any]:
