@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cmrjax.core.errors import PreemptedError, UserError
+from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError, without_text
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
 from cmrjax.data.deid import allowlist
@@ -93,8 +93,12 @@ def main(argv: list[str]) -> int:
         ) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
+            raise without_text(error) from None
         raise UserError(str(error.strerror), where=str(args.output)) from None
+    except CmrjaxError:
+        raise
+    except Exception as error:
+        raise without_text(error) from None
     print(json.dumps({"dataset": str(args.output), **info["counts"], "rejected": info["rejected"]}))
     return 0
 

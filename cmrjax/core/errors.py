@@ -1,5 +1,9 @@
 """The errors a user can meet, and the exit code each one ends a command with."""
 
+import re
+import traceback
+from pathlib import PurePath
+
 EXIT_OK = 0
 EXIT_USER = 2
 EXIT_CORRUPT = 3
@@ -40,3 +44,18 @@ class PreemptedError(CmrjaxError):
     """The job was stopped before its end; the same command resumes it (exit code 75)."""
 
     exit_code = EXIT_PREEMPTED
+
+
+def without_text(error: Exception) -> CmrjaxError:
+    """What can be told of an error that nobody foresaw, where its text may name a patient.
+
+    Returns:
+        Its type and the lines of code that it went through, those of a worker process included.
+    """
+    frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    frames += re.findall(r'File "([^"\n]+)", line (\d+)', str(error.__cause__ or ""))
+    places = " > ".join(f"{PurePath(name).name}:{line}" for name, line in frames[-8:])
+    return CmrjaxError(
+        f"{type(error).__name__} at {places}",
+        fix="its text may quote a header or a path and is not shown",
+    )
