@@ -120,7 +120,14 @@ def load_run_config(workdir: Path) -> RunConfig:
     """
     path = workdir / "config.json"
     try:
-        return run_config(json.loads(path.read_text()))
+        config = json.loads(path.read_text())
+        if "format" in config:
+            raise UserError(
+                "is a model folder, not a workdir",
+                where=str(workdir),
+                fix="give it where a --model or a path is asked for",
+            )
+        return run_config(config)
     except (OSError, ValueError):
         raise UserError(
             "not a workdir: config.json is missing or unreadable",
