@@ -153,6 +153,8 @@ def _contract(args: argparse.Namespace, hasher: Hasher) -> DatasetContract:
         return _fitting(ours, source)
     model, _ = load_checkpoint_contract(args.contract)
     fitted = replace(ours, spacing_mm=model.spacing_mm, size=model.size, frames=model.frames)
+    if set(model.views) <= set(VIEWS):
+        fitted = replace(fitted, views=model.views)
     require_same(fitted, model, where=str(args.contract))
     return _fitting(fitted, source)
 

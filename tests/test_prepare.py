@@ -182,6 +182,19 @@ def test_contract_of_a_model_is_taken_over(tmp_path):
         run(tmp_path / "scans", tmp_path / "b", "--contract", str(tmp_path / "model"))
 
 
+def test_a_model_of_fewer_views_gets_its_own_vocabulary(tmp_path):
+    write_cine(tmp_path / "scans", SeriesDescription="cine LVOT")
+    model = InputContract(4, "uniform", 16, "unit", ("findings",), "wordpiece", 32)
+    (tmp_path / "model").mkdir()
+    older = contract(frames=8, views=("sax", "2ch", "3ch", "4ch", "unknown"))
+    save_checkpoint_contract(tmp_path / "model", older, model)
+    assert RecordSource(run(tmp_path / "scans", tmp_path / "new"))[0]["view"] == "lvot"
+    output = run(tmp_path / "scans", tmp_path / "old", "--contract", str(tmp_path / "model"))
+    source = RecordSource(output)
+    assert (source[0]["view"], source.index.view.tolist()) == ("unknown", ["unknown"])
+    assert source.contract.views == older.views
+
+
 def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path):
     scans = tmp_path / "scans"
     write_export(scans, 1)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from cmrjax.core.errors import UserError
 
 CONTRACT_FILE = "contract.json"
-VIEWS = ("sax", "2ch", "3ch", "4ch", "unknown")
+VIEWS = ("sax", "2ch", "3ch", "4ch", "lvot", "unknown")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DatasetContract:
         intensity: how intensities were mapped, e.g. 'percentile:1-99.5' over the stored cine.
         dtype: stored pixel type.
         crop: how the crop's centre was found, e.g. 'motion'.
-        views: the view vocabulary.
+        views: the view vocabulary; a cine of any other view is stored as 'unknown'.
         masks: whether records hold masks.
         id_namespace: which key hashed the ids; recorded, never compared.
         version: version of the record layout.

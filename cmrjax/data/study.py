@@ -131,6 +131,8 @@ def pack(
 ) -> PackedRecord:
     """Standardises a cine and serializes its record."""
     contract = settings.contract
+    # A model trained before a view had a name of its own knows its cines as unknown ones.
+    view = cine.view if cine.view in contract.views else "unknown"
     done = standardise(
         cine.frames,
         spacing=cine.spacing,
@@ -142,7 +144,7 @@ def pack(
     )
     record: dict[str, Any] = {
         "cine": done.cine,
-        "view": cine.view,
+        "view": view,
         "slice_index": cine.slice_index,
         "slice_position_mm": cine.position_mm,
         "gap_mm": cine.gap_mm,
@@ -166,4 +168,4 @@ def pack(
         record["mask_frames"] = (classes > 0).astype(np.uint8)
         record["mask_classes"] = classes
     payload = serialize(_features(contract, settings.tasks), record)
-    return PackedRecord(payload, study_id, patient_id, cine.view, cine.slice_index)
+    return PackedRecord(payload, study_id, patient_id, view, cine.slice_index)

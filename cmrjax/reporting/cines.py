@@ -15,7 +15,7 @@ MAX_FRAMES = 24
 # (side in pixels, WebP quality), tried in this order until all cines fit.
 QUALITIES = ((96, 62), (72, 50), (56, 40), (40, 25))
 # What a page shows first of a study: where most of the heart is seen.
-_PREFERRED = ("4ch", "sax", "2ch", "3ch", "unknown")
+_PREFERRED = ("4ch", "sax", "2ch", "3ch", "lvot", "unknown")
 
 
 def encode_cine(cine: np.ndarray, *, side: int, quality: int) -> bytes:

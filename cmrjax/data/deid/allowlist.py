@@ -44,7 +44,7 @@ RECORD: Mapping[str, Field] = {
         "never read; a heart is no face",
         "pixels",
     ),
-    "view": Field("SeriesDescription and geometry", "one word of five", VIEWS),
+    "view": Field("SeriesDescription and geometry", "one word of a closed list", VIEWS),
     "slice_index": Field("order of ImagePositionPatient", _GEOMETRY),
     "slice_position_mm": Field("ImagePositionPatient along the slice normal", _GEOMETRY),
     "gap_mm": Field("distance between ImagePositionPatient", _GEOMETRY),
