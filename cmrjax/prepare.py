@@ -36,8 +36,6 @@ from cmrjax.data.splits import FOLDS, FRACTIONS, make_splits
 from cmrjax.data.standardise import INTENSITY
 from cmrjax.data.study import Settings
 
-_SCAN_BATCH = 256
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags of `prepare`."""
@@ -253,21 +251,9 @@ def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Pat
         labels_path = labels_path or made / "labels.csv"
     reports = read_reports(reports_path) if reports_path else None
     table, tasks = labels.read_labels(labels_path, args.label_tasks) if labels_path else (None, {})
-    found, rejected = [], Counter()
-    batches = engine.map_batches(
-        executor,
-        dicom_export.scan_files,
-        dicom_export.list_files(folder),
-        size=_SCAN_BATCH,
-        workers=args.workers,
+    studies, rejected = dicom_export.find_studies(
+        folder, executor, scratch=partial / "unpacked", workers=args.workers
     )
-    for some, wrong in batches:
-        found += some
-        rejected += wrong
-    if not found:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
-        raise UserError(f"no DICOM file of a study ({reasons})", where="--input")
-    studies = dicom_export.group_studies(found)
     joined, counts = join(studies, reports=reports, table=table, tasks=tasks)
     licence = "generated" if args.source == "phantom" else "as the input's"
     source = "report" if reports else "none"

@@ -7,8 +7,8 @@ with limits (`guard`), so that no file can crash, hang or bloat the one that ask
 
 from cmrjax.data.dicom.image import Image, read_images
 from cmrjax.data.dicom.pixels import read_pixels, read_stored
-from cmrjax.data.dicom.reasons import Reason, Rejected
 from cmrjax.data.dicom.scan import study_of
+from cmrjax.data.reasons import Reason, Rejected
 
 __all__ = [
     "Image",

@@ -14,7 +14,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
-from cmrjax.data.dicom.reasons import Reason, Rejected
+from cmrjax.data.reasons import Reason, Rejected
 
 # What pydicom asks of a plugin: this name, `is_available` and the decoding function.
 DECODER_DEPENDENCIES = dict.fromkeys(
@@ -44,7 +44,7 @@ def why_not(uid: str) -> Reason:
 
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     """Decodes one frame of JPEG, lossless or of more than 8 bits."""
-    import imagecodecs  # an extra
+    import imagecodecs  # type: ignore[import-not-found]  # an extra
 
     pixels: np.ndarray = imagecodecs.jpeg8_decode(source)
     runner.set_option("bits_allocated", pixels.dtype.itemsize * 8)

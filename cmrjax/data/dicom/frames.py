@@ -7,8 +7,8 @@ groups: sequences of one item, nested in a sequence with an item for each frame 
 import struct
 
 from cmrjax.data.dicom import tags
-from cmrjax.data.dicom.reasons import Reason, Rejected
 from cmrjax.data.dicom.walk import Values
+from cmrjax.data.reasons import Reason, Rejected
 
 # What the index numbers of frames may count, for one place: times.
 _TIMES = frozenset((tags.TRIGGER_DELAY, tags.TEMPORAL_INDEX))

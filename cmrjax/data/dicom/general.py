@@ -26,8 +26,8 @@ from cmrjax.data.dicom.header import (
     PIXEL_TAGS,
     data_set,
 )
-from cmrjax.data.dicom.reasons import Reason, Rejected
 from cmrjax.data.dicom.walk import Short, Unusual
+from cmrjax.data.reasons import Reason, Rejected
 
 MAX_FILE_BYTES = 512 << 20
 

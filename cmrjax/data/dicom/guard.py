@@ -23,14 +23,15 @@ import numpy as np
 from cmrjax.core.errors import UserError
 from cmrjax.data.dicom.header import Header
 from cmrjax.data.dicom.layout import Layout
-from cmrjax.data.dicom.reasons import Reason, Rejected
 from cmrjax.data.dicom.walk import Values
+from cmrjax.data.reasons import Reason, Rejected
 
 MEMORY_BYTES = 1 << 30  # on top of what the process takes to start
 CPU_SECONDS, CPU_SECONDS_A_FRAME = 20, 1
+_ARCHIVE_BYTES_A_SECOND = 1 << 20
 _PATIENCE = 5  # on a busy machine it gets at least this share of a processor
 _START_SECONDS = 120.0
-_MOST_JSON = 64 << 20
+_MOST_JSON = 256 << 20
 _LENGTH = struct.Struct("<I")
 _KINDS = frozenset(("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"))
 
@@ -175,7 +176,7 @@ def header(path: str, *, wanted: Collection[int], entered: Collection[int]) -> H
     Raises:
         Rejected: it cannot be read.
     """
-    question = {
+    question: dict[str, Any] = {
         "task": "header",
         "path": path,
         "wanted": sorted(wanted),
@@ -229,3 +230,26 @@ def frames(layout: Layout, wanted: Sequence[int]) -> np.ndarray:
         raise Rejected(Reason.BAD_PIXELS)
     pixels = np.frombuffer(data, kind).reshape(len(wanted), shape.rows, shape.columns, -1)
     return pixels[..., 0] if shape.samples == 1 else pixels
+
+
+def members(path: str, *, scratch: str) -> tuple[list[str], dict[str, int]]:
+    """The files in an archive.
+
+    Args:
+        path: the archive.
+        scratch: folder where a compressed tar is unpacked; not there before.
+
+    Returns:
+        References of its files, sorted, and how many members were left out, by reason.
+
+    Raises:
+        Rejected: it is damaged, or too large.
+    """
+    seconds = CPU_SECONDS + os.path.getsize(path) // _ARCHIVE_BYTES_A_SECOND
+    question = {"task": "members", "path": path, "scratch": scratch, "seconds": seconds}
+    answer, _ = _GUARD.ask(question)
+    try:
+        rejected = {str(reason): int(n) for reason, n in answer["rejected"].items()}
+        return [str(member) for member in answer["members"]], rejected
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Rejected(Reason.CRASHED) from None

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from cmrjax.data import archives
 from cmrjax.data.dicom import general
-from cmrjax.data.dicom.reasons import Reason, Rejected
+from cmrjax.data.reasons import Reason, Rejected
 
 _LENGTH = struct.Struct("<I")
 _Answer = tuple[dict[str, Any], list[np.ndarray]]
@@ -50,7 +51,16 @@ def _frames(question: dict[str, Any]) -> _Answer:
     return general.frames(question["path"], question["frames"], question["shape"])
 
 
-_TASKS: dict[str, Callable[[dict[str, Any]], _Answer]] = {"header": _header, "frames": _frames}
+def _members(question: dict[str, Any]) -> _Answer:
+    found = archives.members(question["path"], question["scratch"])
+    return {"members": found.members, "rejected": found.rejected}, []
+
+
+_TASKS: dict[str, Callable[[dict[str, Any]], _Answer]] = {
+    "header": _header,
+    "frames": _frames,
+    "members": _members,
+}
 
 
 def answer(question: dict[str, Any]) -> _Answer:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from cmrjax.data import files
 from cmrjax.data.dicom import tags
 from cmrjax.data.dicom.alike import Reader
-from cmrjax.data.dicom.reasons import Reason, Rejected
 from cmrjax.data.dicom.walk import Short, Unusual, Values, Walk, head_of
+from cmrjax.data.reasons import Reason, Rejected
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"

@@ -10,7 +10,7 @@ from cmrjax.data.dicom import tags
 from cmrjax.data.dicom.frames import PHILIPS, Flat, flat, has_frames, split_frames
 from cmrjax.data.dicom.header import PIXELS, Header, read_header
 from cmrjax.data.dicom.layout import Layout, layout_of
-from cmrjax.data.dicom.reasons import Reason, Rejected
+from cmrjax.data.reasons import Reason, Rejected
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _SPACING_MM = (0.05, 50.0)

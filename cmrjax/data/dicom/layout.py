@@ -10,7 +10,7 @@ import numpy as np
 
 from cmrjax.data.dicom import tags
 from cmrjax.data.dicom.header import DEFLATED, EXPLICIT, IMPLICIT, PIXELS, Header
-from cmrjax.data.dicom.reasons import Reason, Rejected
+from cmrjax.data.reasons import Reason, Rejected
 
 MAX_FRAME_BYTES = 64 << 20
 MAX_FRAMES = 1 << 16

@@ -12,8 +12,8 @@ from cmrjax.data.dicom import guard
 from cmrjax.data.dicom.header import DEFLATED, MAX_FILE_BYTES, data_set
 from cmrjax.data.dicom.image import Image
 from cmrjax.data.dicom.layout import Layout
-from cmrjax.data.dicom.reasons import Reason, Rejected
 from cmrjax.data.dicom.walk import Short, Unusual
+from cmrjax.data.reasons import Reason, Rejected
 
 MAX_CINE_BYTES = 512 << 20
 

@@ -1,44 +1,125 @@
-"""A hospital's DICOM export: any folder tree, files found by content, grouped by study."""
+"""A hospital's DICOM export: any folder tree or archive, files found by content, by study."""
 
+import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
+from cmrjax.data import engine
 from cmrjax.data.deid.headers import patient_key, study_day
 from cmrjax.data.deid.text import clean
-from cmrjax.data.dicom import Rejected, study_of
+from cmrjax.data.dicom import Reason, Rejected, guard, study_of
 from cmrjax.data.sources.dicom_cines import card_rows, raw_cines, read_headers
 from cmrjax.data.study import Settings, StudyResult, StudyTask, pack
 
-
-def list_files(folder: Path) -> list[str]:
-    """Every file below a folder, sorted; links are not followed.
-
-    Raises:
-        UserError: the folder is missing or empty.
-    """
-    if not folder.is_dir():
-        raise UserError("no such folder", where="--input")
-    found = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
-    if not found:
-        raise UserError("the folder is empty", where="--input")
-    return sorted(path for path in found if not os.path.islink(path))
+_BATCH = 256
 
 
-def scan_files(paths: Sequence[str]) -> tuple[list[tuple[str, str, str]], Counter[str]]:
-    """The study and accession number of each file.
+def find_studies(
+    root: Path, executor: Executor | None, *, scratch: Path, workers: int
+) -> tuple[dict[str, tuple[str, tuple[str, ...]]], Counter[str]]:
+    """Finds the studies of an export.
+
+    Args:
+        root: a folder, or one archive or file.
+        executor: runs the look at the files.
+        scratch: folder for what has to be unpacked.
+        workers: of the executor.
 
     Returns:
-        (study uid, accession number, path) of the readable ones, and the others by reason.
+        Study uid -> (accession number, references of its files), and what was left out, by reason.
+
+    Raises:
+        UserError: nothing is there that belongs to a study.
+    """
+    paths, rejected = list_files(root)
+    look = partial(scan_files, scratch=str(scratch))
+    found = []
+    for some, wrong in engine.map_batches(executor, look, paths, size=_BATCH, workers=workers):
+        found += some
+        rejected += wrong
+    if not found:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
+        raise UserError(f"no DICOM file of a study ({reasons})", where="--input")
+    return group_studies(found), rejected
+
+
+def list_files(root: Path) -> tuple[list[str], Counter[str]]:
+    """Every file below a folder, sorted; links are not followed.
+
+    Returns:
+        The files, and how many folders cannot be read.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    if root.is_file():
+        return [str(root)], Counter()
+    if not root.is_dir():
+        raise UserError("no such folder", where="--input")
+    closed: list[OSError] = []
+    found = [
+        os.path.join(at, name)
+        for at, _, names in os.walk(root, onerror=closed.append)
+        for name in names
+    ]
+    if not found:
+        raise UserError("the folder is empty", where="--input")
+    paths = sorted(path for path in found if not os.path.islink(path))
+    left_out = {"file.link": len(found) - len(paths), "folder.unreadable": len(closed)}
+    return paths, +Counter(left_out)
+
+
+def scan_files(
+    paths: Sequence[str], *, scratch: str
+) -> tuple[list[tuple[str, str, str]], Counter[str]]:
+    """The study and accession number of each file; archives are looked into.
+
+    Args:
+        paths: files as they lie in the export.
+        scratch: folder for what has to be unpacked.
+
+    Returns:
+        (study uid, accession number, reference) of the readable ones, and the others by reason.
     """
     found, rejected = [], Counter()
     for path in paths:
         try:
             found.append((*study_of(path), path))
         except Rejected as reason:
-            rejected[f"file.{reason.reason}"] += 1
+            if reason.reason != Reason.ARCHIVE:
+                rejected[f"file.{reason.reason}"] += 1
+                continue
+            some, wrong = _scan_archive(path, scratch)
+            found += some
+            rejected += wrong
+    return found, rejected
+
+
+def _scan_archive(path: str, scratch: str) -> tuple[list[tuple[str, str, str]], Counter[str]]:
+    """The same of what an archive holds; archives in it stay closed."""
+    name = hashlib.sha256(path.encode()).hexdigest()[:16]
+    try:
+        members, left_out = guard.members(path, scratch=os.path.join(scratch, name))
+    except Rejected as reason:
+        if reason.reason == Reason.NO_SPACE:
+            raise UserError(
+                "no space left to unpack a compressed archive",
+                where="--output",
+                fix="free some, or unpack it yourself",
+            ) from None
+        return [], Counter({f"archive.{reason.reason}": 1})
+    found, rejected = [], Counter(left_out)
+    for member in members:
+        try:
+            found.append((*study_of(member), member))
+        except Rejected as reason:
+            nested = reason.reason == Reason.ARCHIVE
+            rejected[f"file.{Reason.NESTED_ARCHIVE if nested else reason.reason}"] += 1
     return found, rejected
 
 

@@ -9,7 +9,10 @@ class Reason(StrEnum):
     # What it is.
     APPLEDOUBLE = "appledouble"
     NOT_DICOM = "not_dicom"
+    ARCHIVE = "archive"
     NESTED_ARCHIVE = "nested_archive"
+    LINK = "link"
+    ENCRYPTED = "encrypted"
     DICOMDIR = "dicomdir"
     NO_STUDY = "no_study"
     NOT_MR = "not_mr"
@@ -28,9 +31,11 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
     CRASHED = "crashed"
+    NO_SPACE = "no_space"
     # What this installation, or any, cannot decode.
     NEEDS_CODECS = "needs_extra_codecs"
     UNSUPPORTED = "unsupported_syntax"
+    UNSUPPORTED_PACKING = "unsupported_packing"
 
 
 class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a failure)
