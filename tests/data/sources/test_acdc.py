@@ -5,7 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cmrjax import prepare
+from cmrjax import prepare as command
 from cmrjax.data.deid.ids import public_hasher
 from cmrjax.data.records import RecordSource
 from cmrjax.data.reports import sections, sentences
@@ -13,6 +13,7 @@ from cmrjax.data.sources import acdc
 from cmrjax.data.sources.acdc_text import write_report
 from cmrjax.data.study import Settings, _features
 from tests.data.builders import contract
+from tests.data.sources.layouts import by_case, heart, prepare, save_stack, split_of
 
 
 def write_patient(folder, *, group="DCM", es_radius=6):
@@ -86,7 +87,7 @@ def test_prepare_acdc_marks_its_text(tmp_path):
     broken = tmp_path / "in" / "patient003" / "patient003_frame01.nii.gz"
     broken.write_bytes(gzip.compress(b"nothing"))
     words = ["--source", "acdc", "--input", str(tmp_path / "in"), "--workers", "1", "--size", "24"]
-    prepare.main([*words, "--output", str(tmp_path / "out")])
+    command.main([*words, "--output", str(tmp_path / "out")])
     source = RecordSource(tmp_path / "out")
     assert source.info["text_source"] == "from_labels"
     assert source.info["counts"]["patients"] == 24
@@ -97,6 +98,52 @@ def test_prepare_acdc_marks_its_text(tmp_path):
     record = source[0]
     one_hot = [record["labels"][group.lower()] for group in acdc.GROUPS]
     assert one_hot.index(1.0) == record["labels"]["group"]
+
+
+def test_the_cine_of_the_4d_file_carries_the_masks_of_ed_and_es(tmp_path):
+    images, masks = heart(phases=12)
+    for part, name in (
+        ("training", "patient001"),
+        ("training", "patient002"),
+        ("testing", "patient101"),
+    ):
+        folder = tmp_path / "database" / part / name
+        for number, t in ((1, 0), (7, 6)):
+            save_stack(folder / f"{name}_frame{number:02d}.nii.gz", images[:, t])
+            save_stack(folder / f"{name}_frame{number:02d}_gt.nii.gz", masks[:, t])
+        save_stack(folder / f"{name}_4d.nii.gz", images)
+        (folder / "Info.cfg").write_text("ED: 1\nES: 7\nGroup: HCM\nNbFrame: 12\n")
+    dataset = prepare("acdc", tmp_path / "database", tmp_path / "d", "--size", 32, "--frames", 6)
+    assert split_of(dataset, "patient101") == "test"
+    assert "test" not in {split_of(dataset, f"patient00{i}") for i in (1, 2)}
+    middle = by_case(dataset, ["patient001"])["patient001"][2]
+    assert middle["original_frames"] == 12
+    assert np.flatnonzero(middle["mask_frames"]).tolist() == [0, 3]
+    for t in (0, 3):
+        cavity, wall = (middle["cine"][t][middle["mask"][t] == c] for c in (3, 2))
+        assert np.median(cavity) > 3 * np.median(wall)
+    # Two frames are the pair of files, with the 4-D file there or not.
+    pair = prepare("acdc", tmp_path / "database", tmp_path / "pair", "--size", 32)
+    assert by_case(pair, ["patient001"])["patient001"][2]["original_frames"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("ED: 1\n", "no_phases"), ("ED: 1\nES: 3\n", "missing"), ("", "no_phases")]
+)
+def test_an_odd_patient_is_a_typed_rejection(tmp_path, text, reason):
+    write_patient(tmp_path / "patient007")
+    (tmp_path / "patient007" / "Info.cfg").write_text(text)
+    result = acdc.process(acdc.plan(tmp_path).studies[0], settings())
+    assert result.rejected == {f"study.{reason}": 1}
+
+
+def test_a_patient_of_no_group_has_masks_and_no_text(tmp_path):
+    write_patient(tmp_path / "patient007", group="")
+    result = acdc.process(acdc.plan(tmp_path).studies[0], settings())
+    assert len(result.records) == 5
+    assert not result.has_report
+    assert np.isnan([result.labels["group"], result.labels["dcm"]]).all()
+    assert result.labels["lvedv_ml"] > 0
 
 
 def test_all_real_patients_are_found(shared_data):
