@@ -146,6 +146,12 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
             rf"\b{_UPPER}{_LETTER}*(?:stra\u00dfe|strasse|str\.|weg|platz|gasse|allee)\s\d{{1,4}}[a-z]?\b"
         ),
     ),
+    (
+        "address",
+        re.compile(rf"\b(?:{_NAME} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Square),? \d{{1,5}}\b"),
+    ),
+    ("address", re.compile(rf"\b\d{{1,4}},? rue(?: (?:d[eu]|la|des))* {_NAME}(?: {_NAME})?")),
+    ("address", re.compile(rf"\b(?:Rue|Via|Calle)(?: (?:d[eu]|la|del))* {_NAME},? \d{{1,4}}\b")),
     ("address", _i(r"\bP\.? ?O\.? ?Box \d+")),
     ("postcode", re.compile(rf"\b{_AREA}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{{2}}\b")),
     ("postcode", re.compile(rf"\b{_STATE},? \d{{5}}(?:-\d{{4}})?\b")),

@@ -63,6 +63,8 @@ from cmrjax.data.deid.text import clean
         ("Lives in 10115 Berlin, Hauptstraße 5.", "10115 Berlin Hauptstraße"),
         ("Moved to Boston, MA 02115.", "02115"),
         ("P.O. Box 123", "123"),
+        ("Lives in Abbey Road 5.", "Abbey"),
+        ("Lives at 12 rue de la Paix, Via Roma 5.", "Paix Roma"),
         ("MRI at St. Mary's Hospital was normal.", "Mary"),
         ("Transferred from Leeds General Infirmary.", "Leeds"),
     ],
@@ -266,6 +268,7 @@ Blalock-Taussig shunt on the right is patent; Glenn and Mustard baffles are unob
 Left atrium 24 cm2 (4CH), LAVi 45 ml/m2; right atrium 20 cm2.
 Breath-holds of 10-12-15 s were poor, 10/12/15 mm slices were skipped.
 Anterior MitraClip in situ, susceptibility artefact up to 25 mm; Amplatzer device in place.
+Shunt via ASD and filling via LIMA 2 mm graft; rue out dissection.
 LA appendage thrombus 12 x 8 mm. LV EDP 22 mmHg at cath.
 Findings were discussed with the referring team; Cardiology follow-up in 6-12 months.
 History: known HCM, post ICD. Patient: known DCM, male. Consultant: Cardiology.
