@@ -1,4 +1,4 @@
-"""The MViT tower: its sizes, and that it learns. The reference's numbers: pretrained/test_mvit.py."""
+"""The MViT tower: its sizes, and that it learns. Its numbers: pretrained/test_mvit.py."""
 
 import dataclasses
 import functools
