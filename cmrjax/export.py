@@ -15,6 +15,7 @@ from cmrjax.data.splits import SPLITS_FILE
 from cmrjax.evals.base import RESULTS, read_rows
 from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import (
+    CARD_FILE,
     WEIGHTS_FILE,
     read_model_folder,
     read_weights,
@@ -50,29 +51,62 @@ class Exported:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`cmrjax export --workdir D [--step N] --output DIR [--format ...]`."""
+    """`cmrjax export (--workdir D [--step N] | --model D) --output DIR [--format ...]`."""
+    args = _parser().parse_args(argv)
+    formats = _formats(args.format or ["folder"])
+    if "onnx" in formats:
+        onnx.require_onnx()
+    use_compilation_cache()
+    with new_folder(args.output) as folder:
+        if args.model is None:
+            name = args.name or args.output.resolve().name
+            words = CardWords(name=name, licence=args.licence, intended_use=args.intended_use)
+            model, card = _of_workdir(args.workdir, args.step, words)
+        else:
+            model, card = _of_folder(args)
+        found = export(model, folder, formats=formats, card=card)
+    print(format_table(found, title=str(args.output)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cmrjax export", description=__doc__)
     add = parser.add_argument
-    add("--workdir", required=True, type=Path, help="of cmrjax train")
-    add("--step", type=int, help="which checkpoint; the newest by default")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--workdir", type=Path, help="of cmrjax train")
+    which.add_argument("--model", type=Path, help="a model folder, exported or imported")
+    add("--step", type=int, help="of a workdir: which checkpoint; the newest by default")
     add("--output", required=True, type=Path, help="a folder that does not exist yet")
     add("--format", action="append", metavar="F", help=f"one or more of {','.join(FORMATS)}")
     add("--name", default="", help="of the model; the output folder's by default")
     add("--licence", "--license", default="", help="of the weights, e.g. apache-2.0")
     add("--intended-use", default="", help="for the model card")
-    args = parser.parse_args(argv)
-    formats = _formats(args.format or ["folder"])
-    if "onnx" in formats:
-        onnx.require_onnx()
-    use_compilation_cache()
-    name = args.name or args.output.resolve().name
-    words = CardWords(name=name, licence=args.licence, intended_use=args.intended_use)
-    with new_folder(args.output) as folder:
-        model = load_trained_model(args.workdir, step=args.step)
-        card = model_card(model, words, data=_training_data(args.workdir), rows=_rows(args.workdir))
-        found = export(model, folder, formats=formats, card=card)
-    print(format_table(found, title=str(args.output)))
-    return 0
+    return parser
+
+
+def _of_workdir(workdir: Path, step: int | None, words: CardWords) -> tuple[Model, str]:
+    """A checkpoint and its card."""
+    model = load_trained_model(workdir, step=step)
+    results = workdir / RESULTS
+    rows = read_rows(results) if results.is_file() else []
+    return model, model_card(model, words, data=_training_data(workdir), rows=rows)
+
+
+def _of_folder(args: argparse.Namespace) -> tuple[Model, str]:
+    """The model of a folder and the card that it has.
+
+    Raises:
+        UserError: it is none, or a flag is given that only a workdir takes.
+    """
+    given = {"--step": args.step is not None, "--name": args.name, "--licence": args.licence}
+    given["--intended-use"] = args.intended_use
+    if wrong := [flag for flag, value in given.items() if value]:
+        raise UserError(
+            f"{', '.join(wrong)} with --model", fix="edit the folder's README.md; it has one step"
+        )
+    model = read_model_folder(args.model)
+    card = args.model / CARD_FILE
+    return model, card.read_text() if card.is_file() else ""
 
 
 def _formats(given: Sequence[str]) -> list[str]:
@@ -94,11 +128,6 @@ def _training_data(workdir: Path) -> DataSummary | None:
         return None
     source = RecordSource(Path(config.dataset))
     return summarise(source, config.patients(source))
-
-
-def _rows(workdir: Path):
-    path = workdir / RESULTS
-    return read_rows(path) if path.is_file() else []
 
 
 def export(model: Model, folder: Path, *, formats: Sequence[str], card: str) -> list[Exported]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,19 @@ def test_wrong_input_is_one_line_and_exit_2(root, tmp_path, capsys, words, says)
     assert files(root / "run") == before
 
 
+def test_a_model_folder_is_exported_as_a_checkpoint_is(root, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(root, first, "--licence", "mit") == 0
+    words = ["export", "--model", str(first), "--output", str(second)]
+    assert cli.main(words) == 0
+    for path in first.iterdir():
+        assert (second / path.name).read_bytes() == path.read_bytes(), path.name
+    capsys.readouterr()
+    assert cli.main([*words, "--output", str(tmp_path / "third"), "--licence", "mit"]) == 2
+    assert "--licence with --model; edit the folder's README.md" in capsys.readouterr().err
+    assert files(tmp_path) == {"first", "second"}
+
+
 def test_a_missing_extra_is_named_before_anything_is_read(root, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     assert run(root, tmp_path / "out", "--format", "folder,onnx") == 2
@@ -187,3 +201,20 @@ def test_a_run_whose_dataset_is_gone_says_so(root, tmp_path):
     card = (tmp_path / "model" / "README.md").read_text()
     assert "records not given, of the splits not given" in card
     assert "nowhere" not in card
+
+
+def test_the_page_of_documentation_runs(root, tmp_path, monkeypatch):
+    pytest.importorskip("jax2onnx", reason="the extra 'onnx' is not installed")
+    page = (Path(__file__).resolve().parents[1] / "docs" / "export.md").read_text()
+    blocks = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    assert run(root, tmp_path / "cine-n", "--format", "folder,stablehlo,onnx") == 0
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for block in blocks:
+        scope = {"clips": CLIPS}
+        exec(block, scope)
+        found.append(scope)
+    ours, video, text, program = found
+    for z in (video["z"], program["z"]):
+        np.testing.assert_allclose(z, ours["z"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(text["w"], ours["w"], rtol=1e-4, atol=1e-5)
