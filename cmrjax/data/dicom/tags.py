@@ -1,12 +1,16 @@
 """The header elements that are read, and how their bytes become values."""
 
+import logging
 import struct
+import warnings
 from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
 
 from cmrjax.data.deid.headers import IDENTIFYING
 from cmrjax.data.deid.pixels import CURVES, OVERLAYS
+
+logging.getLogger("pydicom").propagate = False  # it logs the same, to whoever set up logging
 
 CHARSET = 0x00080005
 IMAGE_TYPE, FRAME_TYPE, COMPONENT = 0x00080008, 0x00089007, 0x00089208
@@ -75,7 +79,9 @@ def text(value: bytes, charset: bytes = b"") -> str:
     else:
         try:
             names = [part.strip() for part in charset.decode("ascii").split("\\")]
-            found = decode_bytes(value, convert_encodings(names), set(b"\\^="))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # their text quotes the file
+                found = decode_bytes(value, convert_encodings(names), set(b"\\^="))
         except Exception:  # a damaged charset raises whatever it likes
             found = value.decode("latin-1")
     return found.strip("\0 ")

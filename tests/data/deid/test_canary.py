@@ -52,7 +52,11 @@ def write_archive(folder: Path, plan: Plan) -> None:
     """Good studies in three encodings, marked images, broken files, studies without any cine."""
     write_canary(folder, plan, number=1)
     write_canary(folder, plan, number=2, implicit=True)
-    write_canary(folder, plan, number=3, charset="ISO_IR 13")  # read by the general parser
+    write_canary(folder, plan, number=3, charset="ISO_IR 13")
+    # An unknown character set, and a letter that needs one: decoders warn, quoting both.
+    odd = plan.word("SpecificCharacterSet").upper()
+    for path in write_canary(folder, plan, number=6, charset=odd):
+        path.write_bytes(path.read_bytes().replace(b"Ludovika", b"Ludov\xefka"))
     for series, (tags, _) in enumerate(MARKED, start=10):
         white = np.full((8, 32, 32), 4000, np.uint16)
         write_canary(folder, plan, number=1, series=series, slices=1, pixels=white, **tags)
@@ -141,7 +145,7 @@ def test_what_may_stay_is_there(made):
     _, outputs, dataset = made
     source = RecordSource(dataset)
     grouped = studies(source.index)
-    assert [s.views for s in grouped] == [("sax", "sax")] * 3
+    assert [s.views for s in grouped] == [("sax", "sax")] * 4
     texts = [source[s.rows[0]]["report"] for s in grouped]
     kept = [text for text in texts if text]
     assert len(kept) == 2  # the one with an unknown person's name is withheld
@@ -167,8 +171,8 @@ def test_images_that_may_hold_text_are_absent_and_counted(made):
     # The white images would have a histogram without any width.
     assert all(source[i]["intensity_window"][1] < 1000 for i in range(len(source)))
     # Overlays and curves of every image that was used, and the bit above its value.
-    assert source.info["deidentified"]["dropped.overlay"] == 3 * 16
-    assert source.info["deidentified"]["dropped.curve"] == 3 * 16
+    assert source.info["deidentified"]["dropped.overlay"] == 4 * 16
+    assert source.info["deidentified"]["dropped.curve"] == 4 * 16
     assert len({source[i]["cine"].tobytes() for i in range(len(source))}) == 1
     card = json.loads(outputs["the data card"].split(b"\n")[0])
     assert card["rejected"] == rejected
