@@ -6,15 +6,14 @@ Vendors put a whole stack into one series or each slice into its own; both becom
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from cmrjax.data import geometry, views
+from cmrjax.data import geometry, planes, views
 from cmrjax.data.dicom.image import Image
 
 MIN_PHASES = 6
 _PHASE_IMAGE_TYPES = frozenset(("P", "PHASE", "PHASE MAP", "VELOCITY", "FLOW_ENCODED"))
 _SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 3000.0
-_STACK_SLICES = 3
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,11 @@ def _why_no_cine(images: Sequence[Image]) -> str | None:
     return None
 
 
-def _split_series(images: Sequence[Image], rejected: Counter[str]) -> list[Cine]:
-    """One series' cines, a position each, not yet numbered."""
-    cines = []
+def _split_series(
+    images: Sequence[Image], rejected: Counter[str]
+) -> list[tuple[planes.Group, list[Cine]]]:
+    """One series' cines, a position each, not yet numbered; those of one plane together."""
+    out = []
     for group in _parallel_groups(sorted(images, key=phase_order)):
         try:
             direction = geometry.normal(group[0].orientation)
@@ -93,13 +94,12 @@ def _split_series(images: Sequence[Image], rejected: Counter[str]) -> list[Cine]
             if reason := _why_no_cine(phases):
                 rejected[reason] += 1
             else:
-                found.append((places[members[0]], tuple(phases)))
-        view = views.view_of(group[0].series_description)
-        if view is None:
-            stack = len(found) >= _STACK_SLICES and geometry.short_axis_like(direction)
-            view = "sax" if stack else "unknown"
-        cines += [Cine(view, phases, place) for place, phases in found]
-    return cines
+                found.append(Cine("", tuple(phases), places[members[0]]))
+        if found:
+            names = views.readings(group[0].series_description)
+            plane = planes.Group(names, direction, tuple(c.position_mm for c in found))
+            out.append((plane, found))
+    return out
 
 
 def _number(stack: Sequence[Cine], rejected: Counter[str]) -> list[Cine]:
@@ -133,16 +133,22 @@ def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
     by_series: dict[str, list[Image]] = defaultdict(list)
     for image in sorted(unique.values(), key=lambda i: (i.series_uid, i.path)):
         by_series[image.series_uid].append(image)
+    groups = [
+        (series_uid, *group)
+        for series_uid, members in sorted(by_series.items())
+        for group in _split_series(members, rejected)
+    ]
+    settled = planes.settle([plane for _, plane, _ in groups])
     stacks: dict[tuple[str, str], list[list[Cine]]] = defaultdict(list)
-    for series_uid, members in sorted(by_series.items()):
-        for cine in _split_series(members, rejected):
-            # Series of one view are one stack; of unnamed ones nobody knows.
-            name = series_uid if cine.view == "unknown" else ""
-            for stack in stacks[cine.view, name]:
+    for (series_uid, _, cines), view in zip(groups, settled, strict=True):
+        # Series of one view are one stack; of unnamed ones nobody knows.
+        named = stacks[view, series_uid if view == "unknown" else ""]
+        for cine in (replace(cine, view=view) for cine in cines):
+            for stack in named:
                 if geometry.parallel(stack[0].images[0].orientation, cine.images[0].orientation):
                     stack.append(cine)
                     break
             else:
-                stacks[cine.view, name].append([cine])
+                named.append([cine])
     out = [c for _, found in sorted(stacks.items()) for s in found for c in _number(s, rejected)]
     return out, +rejected

@@ -162,12 +162,15 @@ def readings(description: str) -> tuple[str, ...]:
     A three-chamber view shows the outflow tract, and is all that many sites call LVOT; others have
     both. VLAX is mostly the two-chamber view in books and the three-chamber one where we met it.
 
+    Returns:
+        Nothing when the description does not say, 'unknown' alone for another view.
+
     Example:
         >>> readings('LVOT cine'), readings('3CH LVOT'), readings('VLA')
         (('lvot', '3ch'), ('3ch',), ('2ch',))
     """
     view = view_of(description)
-    if view in (None, "unknown"):
+    if view is None:
         return ()
     text = plain(description)
     for word, views in _READINGS.items():

@@ -62,19 +62,45 @@ def test_without_trigger_times_instance_numbers_decide(tmp_path):
     assert [i.instance for i in cines[0].images] == list(range(1, 9))
 
 
-def test_a_tilted_stack_without_a_name_is_short_axis(tmp_path):
+def tilted() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column and normal of a short axis."""
     row, column = np.array([-0.105, 0.346, -0.932]), np.array([-0.733, -0.660, -0.163])
     row /= np.linalg.norm(row)
     column -= row * (row @ column)
     column /= np.linalg.norm(column)
-    normal = np.cross(row, column)
+    return row, column, np.cross(row, column)
+
+
+@pytest.mark.parametrize("own_series", [False, True])
+def test_a_tilted_stack_without_a_name_is_short_axis(tmp_path, own_series):
+    row, column, normal = tilted()
     tags = {"ImageOrientationPatient": [*row, *column], "SeriesDescription": ""}
     for i in range(3):
         place = [round(float(v), 5) for v in normal * 10 * i]
-        write_cine(tmp_path, first_instance=1 + 8 * i, ImagePositionPatient=place, **tags)
+        write_cine(
+            tmp_path,
+            series=1 + i if own_series else 1,
+            first_instance=1 + 8 * i,
+            ImagePositionPatient=place,
+            **tags,
+        )
     cines, _ = found(tmp_path)
-    assert [c.view for c in cines] == ["sax"] * 3
+    assert [(c.view, c.slice_index) for c in cines] == [("sax", 0), ("sax", 1), ("sax", 2)]
     assert cines[0].gap_mm == pytest.approx(10, abs=1e-3)
+
+
+def test_views_that_one_series_holds_are_told_apart_by_their_planes(tmp_path):
+    row, column, normal = tilted()
+    for i in range(3):
+        place = [round(float(v), 5) for v in normal * 10 * i]
+        tags = {"ImageOrientationPatient": [*row, *column], "ImagePositionPatient": place}
+        write_cine(tmp_path, first_instance=1 + 8 * i, **tags)
+    # Down along the wall, and towards its septal side: two chambers and four.
+    for i, angle in enumerate((0.0, 60.0)):
+        across = np.cos(np.radians(angle)) * row + np.sin(np.radians(angle)) * column
+        tags = {"ImageOrientationPatient": [*across, *normal], "SeriesDescription": "cine LAX"}
+        write_cine(tmp_path, series=2, first_instance=1 + 8 * i, **tags)
+    assert sorted(c.view for c in found(tmp_path)[0]) == ["2ch", "4ch", "sax", "sax", "sax"]
 
 
 def test_an_axial_stack_without_a_name_stays_unknown(tmp_path):

@@ -125,7 +125,8 @@ def test_words_that_sites_use_for_two_views():
     assert readings("VLAX_FIESTA") == ("3ch", "2ch")
     assert readings("VLAX 3CH") == readings("LVOT 3ch") == ("3ch",)
     assert readings("SAX") == ("sax",)
-    assert readings("RVOT") == readings("cine") == ()
+    assert readings("RVOT") == ("unknown",)
+    assert readings("cine") == ()
 
 
 @pytest.fixture(scope="module")
