@@ -14,6 +14,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from cmrjax.data.dicom import Rejected
 from cmrjax.data.masks import LV, RV, Drawn, relabel
@@ -21,7 +22,11 @@ from cmrjax.data.standardise import motion_centre
 from cmrjax.data.study import RawCine
 
 MAX_VOXELS = 1 << 27  # half a gigabyte as float32; the largest M&Ms cine has a quarter of that
-_BROKEN = (ImageFileError, OSError, EOFError, ValueError, zlib.error, OverflowError, TypeError)
+_WIDEST = 8  # bytes of a number; wider ones are complex or longer than anybody stores
+_BROKEN = (
+    *(ImageFileError, HeaderDataError, OSError, EOFError, zlib.error),
+    *(ValueError, OverflowError, TypeError),
+)
 _LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI's right, front, up to DICOM's left, back, up
 
 
@@ -92,7 +97,8 @@ def read_volume(path: Path) -> Volume:
         shape = tuple(int(n) for n in image.shape)
         if len(shape) < 3 or min(shape) < 1 or max(shape[4:], default=1) > 1:
             raise Rejected("not_a_stack")
-        if np.prod(shape, dtype=float) > MAX_VOXELS:  # before anything is allocated
+        wide = np.dtype(image.get_data_dtype()).itemsize > _WIDEST
+        if wide or np.prod(shape, dtype=float) > MAX_VOXELS:  # before anything is allocated
             raise Rejected("too_large")
         zooms = np.array(image.header.get_zooms()[:3], float)
         if not (np.isfinite(zooms).all() and zooms.min() >= 0.05 and zooms.max() <= 50):

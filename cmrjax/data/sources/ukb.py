@@ -18,15 +18,18 @@ Reference:
 """
 
 import csv
+import os
 import re
-import tempfile
 import zipfile
+from bisect import bisect
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.dicom import Image
+from cmrjax.data import files
+from cmrjax.data.dicom import Image, Rejected, guard
 from cmrjax.data.sources import public
 from cmrjax.data.sources.dicom_cines import raw_cines, read_headers
 from cmrjax.data.study import Settings, StudyResult, StudyTask
@@ -34,7 +37,8 @@ from cmrjax.data.study import Settings, StudyResult, StudyTask
 _ZIP = re.compile(r"(\d+)_(20208|20209)_(\d+)_(\d+)\.zip")
 _DATE = re.compile(r"([A-Z][a-z]{2}) (\d{1,2}), (20\d\d)")
 _RESULT = re.compile("inline", re.IGNORECASE)
-_MAX_MEMBERS, _MAX_BYTES = 20_000, 4 << 30
+_MANIFESTS = frozenset(("manifest.csv", "manifest.cvs"))
+_MAX_MANIFEST = 16 << 20
 
 
 def plan(root: Path) -> public.Plan:
@@ -62,13 +66,8 @@ def plan(root: Path) -> public.Plan:
 def process(task: StudyTask, settings: Settings) -> StudyResult:
     """One visit's cines."""
     rejected: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        images = [
-            image
-            for number, path in enumerate(task.paths)
-            for image in _read_zip(Path(path), Path(folder, str(number)), rejected)
-        ]
-        cines, left_out = raw_cines(images, settings)
+    images = [image for path in task.paths for image in _read_zip(path, rejected)]
+    cines, left_out = raw_cines(images, settings)
     return public.finish(
         task,
         settings,
@@ -79,22 +78,28 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     )
 
 
-def _read_zip(path: Path, folder: Path, rejected: Counter[str]) -> list[Image]:
-    """The images of a zip, unpacked for a while; without the scanner's own results."""
+def _read_zip(path: str, rejected: Counter[str]) -> list[Image]:
+    """The images of a zip, which stays packed; without the scanner's own results."""
     try:
-        names = unpack(path, folder)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError):
+        if not zipfile.is_zipfile(path):
+            raise Rejected("unreadable")
+        references, left_out = guard.members(path, scratch=os.devnull)  # a zip needs none
+        names = _member_names(path, references)
+        manifest = [ref for ref, name in names.items() if name in _MANIFESTS]
+        listed = read_manifest(files.read(manifest[0], _MAX_MANIFEST)[0]) if manifest else {}
+    except Rejected as reason:
+        rejected[f"archive.{reason.reason}"] += 1
+        return []
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         rejected["archive.unreadable"] += 1
         return []
-    listed = read_manifest(folder)
-    rejected["file.missing"] += len(listed.keys() - names)
-    images, wrong = read_headers(
-        str(folder / name) for name in sorted(names) if not name.startswith("manifest.")
-    )
+    rejected += Counter(left_out)
+    rejected["file.missing"] += len(listed.keys() - set(names.values()))
+    images, wrong = read_headers(ref for ref in names if ref not in manifest)
     rejected += wrong
     kept = []
     for image in images:
-        series = image.series_description or listed.get(Path(image.path).name, "")
+        series = image.series_description or listed.get(names[image.path], "")
         if _RESULT.search(series):
             rejected["file.scanner_result"] += 1
         else:
@@ -102,42 +107,26 @@ def _read_zip(path: Path, folder: Path, rejected: Counter[str]) -> list[Image]:
     return kept
 
 
-def unpack(path: Path, folder: Path) -> set[str]:
-    """Unpacks the files of a zip side by side, by their names alone.
-
-    Returns:
-        The names.
-
-    Raises:
-        ValueError: it would unpack to more than the limits.
-        zipfile.BadZipFile, OSError, RuntimeError: it is damaged, or locked with a password.
-    """
-    folder.mkdir(parents=True)
-    names = set()
+def _member_names(path: str, references: Iterable[str]) -> dict[str, str]:
+    """What each member of a zip is called, to be looked up in the manifest and then forgotten."""
     with zipfile.ZipFile(path) as archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
-        if len(members) > _MAX_MEMBERS or sum(info.file_size for info in members) > _MAX_BYTES:
-            raise ValueError("too large")
-        for info in members:
-            name = Path(info.filename.replace("\\", "/")).name
-            if name and not name.startswith("."):
-                (folder / name).write_bytes(archive.read(info))
-                names.add(name)
-    return names
+        entries = sorted((entry.header_offset, entry.filename) for entry in archive.infolist())
+    starts = [start for start, _ in entries]
+    out = {}
+    for reference in references:
+        _, member = files.split(reference)
+        if member is not None:  # its bytes come after its own header and before the next one
+            out[reference] = Path(entries[bisect(starts, member.offset) - 1][1]).name
+    return out
 
 
-def read_manifest(folder: Path) -> dict[str, str]:
-    """File name -> series description, from the manifest if there is one."""
-    for name in ("manifest.csv", "manifest.cvs"):
-        if (path := folder / name).is_file():
-            text = _DATE.sub(r"\1 \2 \3", path.read_text(encoding="utf-8", errors="replace"))
-            rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
-            return {
-                row["filename"]: row.get("series discription") or ""
-                for row in rows
-                if row.get("filename")
-            }
-    return {}
+def read_manifest(content: bytes) -> dict[str, str]:
+    """File name -> series description."""
+    text = _DATE.sub(r"\1 \2 \3", content.decode("utf-8", "replace"))
+    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    return {
+        row["filename"]: row.get("series discription") or "" for row in rows if row.get("filename")
+    }
 
 
 SOURCE = public.PublicSource(

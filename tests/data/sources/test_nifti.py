@@ -1,3 +1,4 @@
+import gzip
 import itertools
 
 import nibabel as nib
@@ -103,6 +104,23 @@ def test_odd_files_are_typed_rejections(tmp_path):
         nifti.read_classes(tmp_path / "other.nii.gz", volume, OURS)
     with pytest.raises(Rejected, match="unknown_class"):
         nifti.read_classes(good, volume, OURS)
+
+
+def test_damaged_files_give_a_volume_or_a_typed_rejection(tmp_path):
+    save_stack(tmp_path / "good.nii", heart()[0])
+    good, rng = (tmp_path / "good.nii").read_bytes(), np.random.default_rng(0)
+    seen = set()
+    for turn in range(200):
+        data = bytearray(good if turn % 3 else gzip.compress(good, 1))
+        for at in rng.integers(0, 352 if turn % 3 else len(data), rng.integers(1, 6)):
+            data[at] = rng.integers(0, 256)
+        path = tmp_path / ("bad.nii" if turn % 3 else "bad.nii.gz")
+        path.write_bytes(data[: rng.integers(1, len(data))] if turn % 7 == 0 else data)
+        try:
+            nifti.scanner_order(nifti.read_volume(path).directions)
+        except Rejected as reason:
+            seen.add(reason.reason)
+    assert {"bad_nifti", "too_large", "no_geometry"} <= seen
 
 
 @pytest.mark.parametrize(
