@@ -20,7 +20,7 @@ BELOW = {
     "evals": ("core", "data", "models", "objectives", "optim", "step", "experiment"),
     "reporting": ("core", "data", "models", "objectives", "optim", "step", "experiment", "evals"),
 }
-BELOW["exporting"] = BELOW["reporting"]
+BELOW["exporting"] = BELOW["benchmarks"] = BELOW["reporting"]
 BELOW["pretrained"] = (*BELOW["evals"], "evals")
 # Behind `import.py`, whose name no statement can import.
 BELOW["importing"] = (*BELOW["pretrained"], "pretrained", "exporting")

@@ -28,20 +28,26 @@ from cmrjax.models.video import VideoConfig
 from cmrjax.models.video_vit import VideoViTConfig
 
 SECONDS = 4.0  # of timing a row
-_SMALL = {"clip": (16, 96, 96), "tubelet": (2, 16, 16)}
-_FULL = {"clip": (16, 224, 224), "tubelet": (2, 16, 16)}
+
+
+def _vit(variant: str, size: int, attention: str = "joint") -> VideoViTConfig:
+    """16 frames in tubelets of 2 x 16 x 16."""
+    return VideoViTConfig(
+        variant=variant, clip=(16, size, size), tubelet=(2, 16, 16), attention=attention
+    )
+
 
 MODELS: dict[str, VideoConfig] = {
-    "Ti/16 joint, 16x96x96": VideoViTConfig(variant="Ti", **_SMALL),
-    "Ti/16 factorised, 16x96x96": VideoViTConfig(variant="Ti", attention="factorised", **_SMALL),
-    "Ti/16 divided, 16x96x96": VideoViTConfig(variant="Ti", attention="divided", **_SMALL),
+    "Ti/16 joint, 16x96x96": _vit("Ti", 96),
+    "Ti/16 factorised, 16x96x96": _vit("Ti", 96, "factorised"),
+    "Ti/16 divided, 16x96x96": _vit("Ti", 96, "divided"),
     "S/8, one frame of 224": VideoViTConfig(
         variant="S", tubelet=(1, 8, 8), clip=(1, 224, 224), cls_token=True, pool="cls"
     ),
-    "S/16 joint, 16x224x224": VideoViTConfig(variant="S", **_FULL),
+    "S/16 joint, 16x224x224": _vit("S", 224),
     "MViT-B 16x4, 16x224x224": MViTConfig(),
-    "B/16 joint, 16x224x224": VideoViTConfig(variant="B", **_FULL),
-    "L/16 joint, 16x224x224": VideoViTConfig(variant="L", **_FULL),
+    "B/16 joint, 16x224x224": _vit("B", 224),
+    "L/16 joint, 16x224x224": _vit("L", 224),
     "H/14 joint, 16x224x224": VideoViTConfig(variant="H", clip=(16, 224, 224), tubelet=(2, 14, 14)),
 }
 

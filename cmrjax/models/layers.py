@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -117,7 +118,8 @@ class Attention(nnx.Module):
 
     def __init__(self, config: BlockConfig, *, rngs: nnx.Rngs):
         width, dtype = config.width, jnp.dtype(config.dtype)
-        self.heads, self.implementation = config.heads, config.implementation or None
+        self.heads = config.heads
+        self.implementation: Any = config.implementation or None
         self.qkv = dense(width, 3 * width, ("embed", "heads"), rngs=rngs, dtype=dtype)
         self.out = dense(width, width, ("heads", "embed"), rngs=rngs, dtype=dtype)
 
