@@ -121,7 +121,7 @@ def load_run_config(workdir: Path) -> RunConfig:
     path = workdir / "config.json"
     try:
         config = json.loads(path.read_text())
-        if "format" in config:
+        if isinstance(config, dict) and "format" in config:
             raise UserError(
                 "is a model folder, not a workdir",
                 where=str(workdir),
