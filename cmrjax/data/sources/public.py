@@ -166,7 +166,7 @@ def require_folder(root: Path) -> Path:
         UserError: it is not there.
     """
     if not root.is_dir():
-        raise UserError("no such folder", where=str(root))
+        raise UserError("no such folder", where="--input")
     return root
 
 
