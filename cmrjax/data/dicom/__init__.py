@@ -5,7 +5,7 @@ little and so is fast. All others go to a general parser and to decoders in a pr
 with limits (`guard`), so that no file can crash, hang or bloat the one that asks.
 """
 
-from cmrjax.data.dicom.image import Image, read_images
+from cmrjax.data.dicom.image import Image, people_of, read_images
 from cmrjax.data.dicom.pixels import read_pixels, read_stored
 from cmrjax.data.dicom.scan import study_of
 from cmrjax.data.reasons import Reason, Rejected
@@ -14,6 +14,7 @@ __all__ = [
     "Image",
     "Reason",
     "Rejected",
+    "people_of",
     "read_images",
     "read_pixels",
     "read_stored",

@@ -82,6 +82,18 @@ def read_images(path: str) -> tuple[Image, ...]:
     return images_of(path, read_header(path))
 
 
+def people_of(path: str) -> tuple[Identifier, ...]:
+    """What the header of any DICOM file says of people, be it an image of ours or not.
+
+    A structured report or a screenshot of a study may name who read it where no image does.
+    """
+    try:
+        file = read_header(path).values
+    except Rejected:
+        return ()
+    return _identifiers(file.get(tags.CHARSET, b""), *map(file.get, IDENTIFYING))
+
+
 def images_of(path: str, header: Header) -> tuple[Image, ...]:
     """The images that a header describes.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import engine
-from cmrjax.data.deid.headers import patient_key, study_day
+from cmrjax.data.deid.headers import Identifier, patient_key, study_day
 from cmrjax.data.deid.text import clean
-from cmrjax.data.dicom import Reason, Rejected, guard, study_of
+from cmrjax.data.dicom import Image, Reason, Rejected, guard, people_of, study_of
 from cmrjax.data.sources.dicom_cines import card_rows, raw_cines, read_headers
 from cmrjax.data.study import Settings, StudyResult, StudyTask, pack
 
@@ -145,7 +145,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         return StudyResult(study_id, rejected=rejected)
     known = sorted({pair for image in images for pair in image.identifiers})
     patient_id = settings.hasher.id("patient", patient_key(known) or task.study_uid)
-    report = clean(task.report, known)
+    report = clean(task.report, _people(task, images) if task.report else ())
     # A text that still looks identified is not used; the study is, without it.
     rejected["report.looks_identified"] += report.quarantined
     scrubbed = Counter(report.counts)
@@ -172,3 +172,9 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         has_report=bool(report.text.strip()),
         day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
     )
+
+
+def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:
+    """What the headers of a study say of people, those of files that are not used included."""
+    used = {image.path: image.identifiers for image in images}
+    return sorted({pair for path in task.paths for pair in used.get(path) or people_of(path)})

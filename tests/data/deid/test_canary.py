@@ -60,7 +60,9 @@ def write_archive(folder: Path, plan: Plan) -> None:
     for series, (tags, _) in enumerate(MARKED, start=10):
         white = np.full((8, 32, 32), 4000, np.uint16)
         write_canary(folder, plan, number=1, series=series, slices=1, pixels=white, **tags)
-    write_canary(folder, plan, number=1, series=20, slices=1, phases=1, SOPClassUID=PDF)
+    reader = f"{plan.word('who read a document')}^Ludovika"
+    tags = {"SOPClassUID": PDF, "NameOfPhysiciansReadingStudy": reader}
+    write_canary(folder, plan, number=1, series=20, slices=1, phases=1, **tags)
     write_canary(folder, plan, number=1, series=21, slices=1, phases=1, SOPClassUID=SR)
     damage(write_canary(folder, plan, number=4), seed=0)
     write_canary(folder, plan, number=5, slices=1, phases=1)
@@ -72,7 +74,7 @@ def write_tables(folder: Path, plan: Plan) -> list[object]:
     rows = [
         ["study_instance_uid", "report", "reader"],
         [f"{uid}.1", report(plan), plan.word("another column")],
-        [f"{uid}.1", "ADDENDUM: No LGE.", ""],
+        [f"{uid}.1", f"ADDENDUM: Shown to {plan.word('who read a document')}.", ""],
         [f"{uid}.2", f"FINDINGS: Seen with Anna {plan.word('report: unknown name')}.", ""],
         [f"{uid}.3", report(plan, study=3), ""],
         [f"{uid}.4", report(plan, study=4), ""],
