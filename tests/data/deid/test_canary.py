@@ -2,8 +2,11 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +72,22 @@ def write_archive(folder: Path, plan: Plan) -> None:
     (folder / f"{plan.word('a file that is no image')}.txt").write_text(plan.word("a text file"))
 
 
+def write_packed(folder: Path, plan: Plan) -> None:
+    """Studies in a zip and in a compressed tar, whose members' names name somebody; a cut zip."""
+    loose = folder.parent / "loose"
+    name, other = plan.word("archive name"), plan.word("cut archive name")
+    with zipfile.ZipFile(folder / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = plan.word("archive comment").encode()
+        for path in write_canary(loose, plan, number=7):
+            archive.write(path, f"{plan.word('member name')}/{path.name}")
+    with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as archive:
+        for path in write_canary(loose, plan, number=8):
+            archive.add(path, f"{plan.word('tar member name')}/{path.name}")
+    whole = (folder / f"{name}.zip").read_bytes()
+    (folder / f"{other}.zip").write_bytes(whole[: len(whole) // 2])
+    shutil.rmtree(loose)
+
+
 def write_tables(folder: Path, plan: Plan) -> list[object]:
     uid = "1.2.826.0.1.77665544"
     rows = [
@@ -105,6 +124,7 @@ def made(tmp_path_factory):
     scans = folder / f"{plan.word('input folder')}"
     scans.mkdir()
     write_archive(scans, plan)
+    write_packed(scans, plan)
     flags = write_tables(folder, plan)
     dataset, card = folder / "dataset", folder / "card.html"
     words = ["prepare", "--source", "dicom", "--input", scans, "--output", dataset]
@@ -147,7 +167,7 @@ def test_what_may_stay_is_there(made):
     _, outputs, dataset = made
     source = RecordSource(dataset)
     grouped = studies(source.index)
-    assert [s.views for s in grouped] == [("sax", "sax")] * 4
+    assert [s.views for s in grouped] == [("sax", "sax")] * 6
     texts = [source[s.rows[0]]["report"] for s in grouped]
     kept = [text for text in texts if text]
     assert len(kept) == 2  # the one with an unknown person's name is withheld
@@ -173,8 +193,8 @@ def test_images_that_may_hold_text_are_absent_and_counted(made):
     # The white images would have a histogram without any width.
     assert all(source[i]["intensity_window"][1] < 1000 for i in range(len(source)))
     # Overlays and curves of every image that was used, and the bit above its value.
-    assert source.info["deidentified"]["dropped.overlay"] == 4 * 16
-    assert source.info["deidentified"]["dropped.curve"] == 4 * 16
+    assert source.info["deidentified"]["dropped.overlay"] == 6 * 16
+    assert source.info["deidentified"]["dropped.curve"] == 6 * 16
     assert len({source[i]["cine"].tobytes() for i in range(len(source))}) == 1
     card = json.loads(outputs["the data card"].split(b"\n")[0])
     assert card["rejected"] == rejected
