@@ -13,6 +13,7 @@ from cmrjax.core.writer import new_folder
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLITS_FILE
 from cmrjax.evals.base import RESULTS, read_rows
+from cmrjax.evals.jobs import EVALUATORS
 from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import (
     CARD_FILE,
@@ -89,6 +90,8 @@ def _of_workdir(workdir: Path, step: int | None, words: CardWords) -> tuple[Mode
     model = load_trained_model(workdir, step=step)
     results = workdir / RESULTS
     rows = read_rows(results) if results.is_file() else []
+    # A suffix tells results on other data apart, in words that may say whose.
+    rows = [row for row in rows if row.evaluator in EVALUATORS]
     return model, model_card(model, words, data=_training_data(workdir), rows=rows)
 
 

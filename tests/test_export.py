@@ -29,7 +29,8 @@ def root(tiny_dataset, tmp_path_factory):
     root = tmp_path_factory.mktemp("exports")
     write_workdir(tiny_dataset, root / "run", steps=(2, 5), **SMALL)
     rows = [
-        Row("zero_shot", "checkpoint", "bright", "auroc", 0.75, 0.5, 0.9, 8, 4, "test", step)
+        Row(name, "checkpoint", "bright", "auroc", 0.75, 0.5, 0.9, 8, 4, "test", step)
+        for name in ("zero_shot", "zero_shot_elsewhere")
         for step in (2, 5)
     ]
     found = json.dumps([dataclasses.asdict(row) for row in rows])
@@ -70,6 +71,7 @@ def test_a_folder_is_the_checkpoint_with_its_card(root, tiny_dataset, tmp_path, 
     card = (output / "README.md").read_text()
     for words in ("# cine-n8", "0.750", "0.500 to 0.900", "16 patients", "weights: mit", "Teach"):
         assert words in card
+    assert "elsewhere" not in card
 
 
 def require_nothing_private(folder, root, dataset):
