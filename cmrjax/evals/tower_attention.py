@@ -16,6 +16,8 @@ from cmrjax.core.errors import UserError
 from cmrjax.evals.attention import expand_space, expand_time, rollout, to_frames
 from cmrjax.models.heads import StudyRegressor
 from cmrjax.models.layers import Attention, TokenGrid, Trunk
+from cmrjax.models.multiscale import pooled
+from cmrjax.models.mvit import MViT
 from cmrjax.models.pooling import AttentionPool, l2_normalise
 from cmrjax.models.two_tower import TwoTower
 from cmrjax.models.video_vit import VideoViT
@@ -97,7 +99,7 @@ def tower_map(tower: Any, clips: jax.Array, *, method: str, score: Score) -> jax
     """Where a tower looks in each clip.
 
     Args:
-        tower: a `VideoViT`.
+        tower: a `VideoViT` or an `MViT`.
         clips: `[b, t, h, w]` in 0..1.
         method: 'last_block': what the class token (else the mean over all queries, else the pooling
             query) attends to in the last layer. 'rollout': the same through all layers. 'gradient':
@@ -112,9 +114,12 @@ def tower_map(tower: Any, clips: jax.Array, *, method: str, score: Score) -> jax
     Raises:
         NoMapError: the tower has no map of this method.
     """
-    if not isinstance(tower, VideoViT):
+    if isinstance(tower, MViT):
+        relevance, grid = _mvit(tower, clips, method, score)
+    elif isinstance(tower, VideoViT):
+        relevance, grid = _vit(tower, clips, method, score), tower.config.grid
+    else:
         raise NoMapError(f"no attention maps of a {type(tower).__name__}", where="encoder")
-    relevance, grid = _vit(tower, clips, method, score), tower.config.grid
     return to_frames(relevance, grid=grid, clip=tower.config.clip)
 
 
@@ -203,6 +208,34 @@ def _vit_gradient(tower: VideoViT, clips: jax.Array, score: Score) -> jax.Array:
 def _positive(slope: jax.Array, activation: jax.Array, prefix: int) -> jax.Array:
     """What raises the score: the positive part of gradient times activation, a number a token."""
     return jnp.maximum((slope * activation).sum(axis=-1), 0.0)[:, prefix:]
+
+
+def _mvit(tower: MViT, clips: jax.Array, method: str, score: Score):
+    """Relevance of the tokens around the last block, and their grid."""
+    if method == "rollout":
+        raise NoMapError(
+            "MViT has no attention rollout: its layers differ in their tokens",
+            where="config.methods",
+            fix="use 'last_block' or 'gradient'",
+        )
+    if len(tower.blocks) < 2:
+        raise NoMapError("no map of an MViT of a single block", where="encoder")
+    _, block = max(tower.blocks.items())
+    entered = tower.layers(tower.normalise(clips))[-2]
+    if method == "last_block":
+        weights = block.attention.weights(block.norm1(entered)).mean(axis=1)
+        return weights[:, 0, 1:], pooled(block.config.grid, block.config.kv_stride)
+    graph, state = nnx.split(block)
+    params = nnx.to_pure_dict(state)
+
+    def scored(shift: jax.Array) -> tuple[jax.Array, jax.Array]:
+        model: Any = nnx.merge(graph, params)
+        seen = _Seen()
+        model.norm1 = _Tap(model.norm1, seen, shift)
+        return score(tower.norm(model(entered))[:, 0]).sum(), seen.activation
+
+    slope, activation = jax.grad(scored, has_aux=True)(jnp.zeros_like(entered))
+    return _positive(slope, activation, 1), block.config.grid
 
 
 def video_map(

@@ -215,8 +215,8 @@ class PoolingAttention(nnx.Module):
         self.pool_k = Pool(head, rngs=rngs)
         self.pool_v = Pool(head, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps tokens `[b, 1 + n, d]` of `grid` to `[b, 1 + n', d]` of `grid_out`."""
+    def _split(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Pooled queries, keys and values, each `[b, 1 + n', heads, head width]`."""
         config = self.config
         b, n, d = x.shape
         qkv = self.qkv(x).reshape(b, n, 3, config.heads, d // config.heads)
@@ -224,8 +224,19 @@ class PoolingAttention(nnx.Module):
         if config.pools:
             (q,) = pool(qkv[:, :, :1], [self.pool_q], config.grid, STAGE_STRIDE)
         k, v = pool(qkv[:, :, 1:], [self.pool_k, self.pool_v], config.grid, config.kv_stride)
+        return q, k, v
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps tokens `[b, 1 + n, d]` of `grid` to `[b, 1 + n', d]` of `grid_out`."""
+        q, k, v = self._split(x)
         mixed = jax.nn.dot_product_attention(q, k, v, implementation=self.implementation)
-        return self.out(mixed.reshape(b, -1, d))
+        return self.out(mixed.reshape(x.shape[0], -1, x.shape[-1]))
+
+    def weights(self, x: jax.Array) -> jax.Array:
+        """How much each pooled query looks at each pooled key: `[b, heads, n', m]`."""
+        q, k, _ = (part.astype(jnp.float32) for part in self._split(x))
+        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
+        return jax.nn.softmax(logits, axis=-1)
 
 
 class MultiscaleBlock(nnx.Module):

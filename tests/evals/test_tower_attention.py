@@ -11,6 +11,7 @@ from flax import nnx
 
 from cmrjax.evals.attention import to_frames
 from cmrjax.evals.tower_attention import METHODS, NoMapError, tower_map
+from cmrjax.models.mvit import MViT, MViTConfig
 from cmrjax.models.video_vit import VideoViT, VideoViTConfig, patchify
 from tests.models.networks import filled
 
@@ -125,6 +126,35 @@ def test_a_score_against_the_patch_leaves_it_out():
     clips[0, 2:, 4:, :4] = 1.0
     run = compiled_map(tower, method="gradient", score=lambda pooled: -squared(pooled))
     np.testing.assert_allclose(run(clips), 1 / 256, rtol=1e-5)  # nothing raises the score
+
+
+def test_mvit_has_the_last_blocks_attention_and_a_gradient_but_no_rollout():
+    """The class token's row in the last block; and a gradient, which its keys and values pass."""
+    config = MViTConfig(size=(8, 2, 1), stages=(1,), clip=(4, 16, 16), remat="none")
+    tower = filled(lambda: MViT(config, rngs=nnx.Rngs(0)))
+    clips = jnp.asarray(np.random.default_rng(1).random((2, 4, 16, 16)), jnp.float32)
+    graph, state = nnx.split(tower)
+
+    @jax.jit
+    def look(state, clips):
+        tower = nnx.merge(graph, state)
+        last = tower.blocks["01"]
+        x = last.norm1(tower.layers(tower.normalise(clips))[-2])
+        weights, (_, _, v) = last.attention.weights(x), last.attention._split(x)
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(2, -1, 16)
+        maps = [tower_map(tower, clips, method=m, score=squared) for m in METHODS if m != "rollout"]
+        return weights, last.attention.out(mixed), last.attention(x), *maps
+
+    weights, mixed, attended, last_block, gradient = look(state, clips)
+    np.testing.assert_allclose(mixed, attended, atol=1e-4)
+    # The last block starts a stage: queries of 2 x 2 x 2 places look at keys of 2 x 4 x 4.
+    assert weights.shape == (2, 2, 1 + 8, 1 + 32)
+    expected = to_frames(weights.mean(1)[:, 0, 1:], grid=(2, 4, 4), clip=config.clip)
+    np.testing.assert_allclose(last_block, expected, rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(gradient.sum(axis=(1, 2, 3)), 1, rtol=1e-4)
+    assert np.ptp(gradient[0]) > 1e-6
+    with pytest.raises(NoMapError, match="MViT has no attention rollout"):
+        tower_map(tower, clips, method="rollout", score=squared)
 
 
 def test_something_that_is_no_tower_is_refused():
