@@ -10,6 +10,7 @@ from pathlib import Path
 from cmrjax.core.distributed import use_compilation_cache
 from cmrjax.core.errors import CmrjaxError, UserError
 from cmrjax.core.writer import new_folder
+from cmrjax.data.contract import load_checkpoint_contract, require_same
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLITS_FILE
 from cmrjax.evals.base import RESULTS, read_rows
@@ -130,6 +131,8 @@ def _training_data(workdir: Path) -> DataSummary | None:
     if not (Path(config.dataset) / SPLITS_FILE).is_file():
         return None
     source = RecordSource(Path(config.dataset))
+    # Prepared anew since, it is not what the card would say of it.
+    require_same(source.contract, load_checkpoint_contract(workdir)[0], where=config.dataset)
     return summarise(source, config.patients(source))
 
 

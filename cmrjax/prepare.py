@@ -9,7 +9,6 @@ import argparse
 import errno
 import hashlib
 import json
-import math
 import os
 import shutil
 import sys
@@ -17,63 +16,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError, without_text
 from cmrjax.data import engine, labels, shards
-from cmrjax.data.contract import VIEWS, DatasetContract, load_checkpoint_contract, require_same
+from cmrjax.data.contract import DatasetContract
 from cmrjax.data.deid import allowlist
 from cmrjax.data.deid.ids import Hasher, days_since_first, keyed_hasher, public_hasher
 from cmrjax.data.join import join
 from cmrjax.data.report_table import read_reports
 from cmrjax.data.sources import dicom_export
 from cmrjax.data.sources.jobs import Job, public_job
-from cmrjax.data.sources.public import PublicSource
 from cmrjax.data.sources.table import PUBLIC
-from cmrjax.data.splits import FOLDS, FRACTIONS, make_splits
-from cmrjax.data.standardise import INTENSITY
+from cmrjax.data.splits import FOLDS, make_splits
 from cmrjax.data.study import Settings
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The flags of `prepare`."""
-    parser = argparse.ArgumentParser(
-        prog="cmrjax prepare", description="scans and reports in, a dataset out"
-    )
-    add = parser.add_argument
-    add("--source", required=True, choices=("dicom", *PUBLIC, "phantom"))
-    add("--input", type=Path, help="folder of scans (not for phantom)")
-    add("--output", type=Path, required=True, help="dataset directory to write")
-    add(
-        "--reports",
-        type=Path,
-        help="CSV or JSONL (study_instance_uid or accession_number, report) or a folder of texts",
-    )
-    add("--labels", type=Path, help="CSV or JSONL: the same keys, and a column for each task")
-    add("--label-tasks", type=Path, help="CSV: column, kind, task, classes; without it, numbers")
-    add("--deid-key-file", type=Path, help="secret that hashes the ids; needed for dicom")
-    add("--public", action="store_true", help="the input is public: a fixed id namespace")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    add("--size", type=int, default=64, help="rows and columns stored (default 64)")
-    add("--spacing", type=float, default=2.0, help="mm between pixels (default 2.0)")
-    add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
-    add("--contract", type=Path, metavar="WORKDIR", help="prepare as this model's data was")
-    add("--fractions", type=float, nargs=3, default=FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
-    add("--split-seed", type=int, default=0, help="deals the splits (default 0)")
-    add("--patients", type=int, default=200, help="phantom: patients to make (default 200)")
-    add("--seed", type=int, default=0, help="phantom: its seed (default 0)")
-    add("--profile", choices=("demo", "full"), default="demo", help="phantom: kind of export")
-    return parser
+from cmrjax.preparing.fit import contract_of
+from cmrjax.preparing.flags import build_parser, check
 
 
 def main(argv: list[str]) -> int:
     """Runs `cmrjax prepare`; prints the dataset's directory and counts."""
     args = build_parser().parse_args(argv)
-    _check(args)
+    check(args)
+    _check_output(args.output)
     hasher = _hasher(args)
-    contract = _contract(args, hasher)
+    contract = contract_of(args, id_namespace=hasher.namespace)
     output = args.output.resolve()
     partial = output.with_name(output.name + ".partial")
     fresh = not partial.exists()
@@ -101,24 +70,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Refuses what is wrong before anything is written."""
-    if args.source != "phantom" and args.input is None:
-        raise UserError("--input is missing", fix="give the folder of scans")
-    if args.label_tasks is not None and args.labels is None and args.source != "phantom":
-        raise UserError("--label-tasks without --labels", fix="give the labels, too")
-    if args.source == "phantom" and args.input is not None:
-        raise UserError("--source phantom makes its own scans", fix="leave --input out")
-    for name, least in (("workers", 1), ("size", 8), ("frames", 1), ("patients", 1)):
-        if (value := getattr(args, name)) is not None and value < least:
-            raise UserError(f"--{name} {value} is less than {least}")
-    if not 0.1 <= args.spacing <= 20:
-        raise UserError(f"--spacing {args.spacing} is not a spacing in mm")
-    if min(args.fractions) < 0 or not math.isclose(sum(args.fractions), 1, abs_tol=1e-6):
-        raise UserError("--fractions must be shares that sum to 1")
-    if args.output.exists() and (not args.output.is_dir() or any(args.output.iterdir())):
+def _check_output(output: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(
-            "is there already and not empty", where=str(args.output), fix="give another --output"
+            "is there already and not empty", where=str(output), fix="give another --output"
         )
 
 
@@ -131,40 +86,6 @@ def _hasher(args: argparse.Namespace) -> Hasher:
             fix="make a key with `openssl rand -hex 32`, or say --public if the input is public",
         )
     return public_hasher(args.source)
-
-
-def _contract(args: argparse.Namespace, hasher: Hasher) -> DatasetContract:
-    source = PUBLIC.get(args.source)
-    ours = DatasetContract(
-        spacing_mm=args.spacing,
-        size=args.size,
-        frames=args.frames or (source.frames if source else 16),
-        orientation="acquired",
-        intensity=INTENSITY,
-        dtype="uint8",
-        crop="motion",
-        views=VIEWS,
-        masks=bool(source and source.masks),
-        id_namespace=hasher.namespace,
-    )
-    if args.contract is None:
-        return _fitting(ours, source)
-    model, _ = load_checkpoint_contract(args.contract)
-    fitted = replace(ours, spacing_mm=model.spacing_mm, size=model.size, frames=model.frames)
-    if set(model.views) <= set(VIEWS):
-        fitted = replace(fitted, views=model.views)
-    require_same(fitted, model, where=str(args.contract))
-    return _fitting(fitted, source)
-
-
-def _fitting(contract: DatasetContract, source: PublicSource | None) -> DatasetContract:
-    """The contract, unless it asks for a cycle of what never moved."""
-    if source and source.imaging != "cine" and contract.frames != 1:
-        raise UserError(
-            f"{contract.frames} frames of {source.imaging}, which are single images",
-            fix="prepare it with --frames 1, for a model of single frames",
-        )
-    return contract
 
 
 def _fingerprint(args: argparse.Namespace, contract: DatasetContract) -> dict[str, Any]:

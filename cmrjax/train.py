@@ -18,7 +18,11 @@ from cmrjax.core.errors import CorruptDataError, PreemptedError, UserError
 from cmrjax.core.partitioning import make_mesh, parse_mesh, put_batch
 from cmrjax.core.writer import MetricWriter, write_json_atomic
 from cmrjax.data import tokenizer as wordpiece
-from cmrjax.data.contract import save_checkpoint_contract
+from cmrjax.data.contract import (
+    load_checkpoint_contract,
+    require_same,
+    save_checkpoint_contract,
+)
 from cmrjax.data.pipeline import StudyExamples, batches, example_dataset, select_studies
 from cmrjax.data.records import RecordSource
 from cmrjax.experiment import (
@@ -67,6 +71,8 @@ def train(run: RunConfig, workdir: Path) -> None:
     # Data: the order of examples is a function of the seed, the position is one integer.
     data = run.data_config()
     source = RecordSource(Path(data.dataset))
+    if done:  # the folder may hold what another `prepare` wrote since
+        require_same(source.contract, load_checkpoint_contract(workdir)[0], where=data.dataset)
     if data.check_shards:
         source.check_shards(process=jax.process_index(), processes=jax.process_count())
     contract = input_contract(run, source)

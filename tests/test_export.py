@@ -205,6 +205,19 @@ def test_a_run_whose_dataset_is_gone_says_so(root, tmp_path):
     assert "nowhere" not in card
 
 
+def test_a_dataset_that_was_prepared_anew_is_not_called_the_training_data(root, tmp_path, capsys):
+    moved = tmp_path / "run"
+    shutil.copytree(root / "run", moved)
+    parts = json.loads((moved / "contract.json").read_text())
+    parts["dataset"] |= {"spacing_mm": 1.5, "crop": "centre"}
+    (moved / "contract.json").write_text(json.dumps(parts))
+    words = ["export", "--workdir", str(moved), "--output", str(tmp_path / "model")]
+    assert cli.main(words) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "spacing_mm: dataset 2.0, checkpoint 1.5; crop: dataset motion" in line
+    assert not (tmp_path / "model").exists()
+
+
 def test_the_page_of_documentation_runs(root, tmp_path, monkeypatch):
     pytest.importorskip("jax2onnx", reason="the extra 'onnx' is not installed")
     page = (Path(__file__).resolve().parents[1] / "docs" / "export.md").read_text()

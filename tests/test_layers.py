@@ -21,6 +21,7 @@ BELOW = {
     "reporting": ("core", "data", "models", "objectives", "optim", "step", "experiment", "evals"),
 }
 BELOW["exporting"] = BELOW["benchmarks"] = BELOW["reporting"]
+BELOW["preparing"] = ("core", "data")
 BELOW["pretrained"] = (*BELOW["evals"], "evals")
 # Behind `import.py`, whose name no statement can import.
 BELOW["importing"] = (*BELOW["pretrained"], "pretrained", "exporting")

@@ -51,7 +51,8 @@ def write_tables(folder: Path, patients: int = 6) -> list[str]:
 
 def run(source: Path, output: Path, *flags: str) -> Path:
     words = ["--source", "dicom", "--input", str(source), "--output", str(output), "--public"]
-    assert prepare.main([*words, "--workers", "1", *SMALL, *flags]) == 0
+    small = () if "--contract" in flags else SMALL
+    assert prepare.main([*words, "--workers", "1", *small, *flags]) == 0
     return output
 
 
@@ -180,6 +181,9 @@ def test_contract_of_a_model_is_taken_over(tmp_path):
     save_checkpoint_contract(tmp_path / "model", contract(orientation="LPS"), model)
     with pytest.raises(UserError, match="orientation"):
         run(tmp_path / "scans", tmp_path / "b", "--contract", str(tmp_path / "model"))
+    # A dataset serves as a pattern, too.
+    like = run(tmp_path / "scans", tmp_path / "like", "--contract", str(output))
+    assert content(like) == content(output)
 
 
 def test_a_model_of_fewer_views_gets_its_own_vocabulary(tmp_path):

@@ -1,5 +1,6 @@
 """The training job: it learns, it resumes to the bit, it shards without changing its losses."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,8 +17,9 @@ from cmrjax.core import checkpoint
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.partitioning import make_mesh
 from cmrjax.core.writer import read_metrics
+from cmrjax.data.contract import save_contract
 from cmrjax.experiment import run_config
-from tests.tiny import tiny_config, write_tiny_dataset
+from tests.tiny import tiny_config, tiny_contract, write_tiny_dataset
 
 COMMAND = """
 import json, sys
@@ -159,6 +161,18 @@ def test_another_config_in_a_workdir_is_refused_by_key(tiny_dataset, tmp_path):
     run(tiny_config(tiny_dataset, steps=3), tmp_path / "w")
     with pytest.raises(UserError, match="another seed, steps"):
         run(tiny_config(tiny_dataset, steps=4, seed=4), tmp_path / "w")
+
+
+def test_a_dataset_that_was_prepared_anew_does_not_resume_a_run(tmp_path):
+    dataset = write_tiny_dataset(tmp_path / "ds")
+    config = tiny_config(dataset, steps=1, checkpoint_every=1)
+    run(config, tmp_path / "w")
+    kept = (tmp_path / "w" / "contract.json").read_bytes()
+    save_contract(dataset, dataclasses.replace(tiny_contract(), spacing_mm=1.5, crop="centre"))
+    both = r"ds: .*spacing_mm: dataset 1\.5, checkpoint 2\.0; crop: dataset centre, checkpoint mo"
+    with pytest.raises(UserError, match=both):
+        run(config, tmp_path / "w")
+    assert (tmp_path / "w" / "contract.json").read_bytes() == kept
 
 
 def test_a_folder_that_is_no_workdir_is_left_alone(tiny_dataset, tmp_path):

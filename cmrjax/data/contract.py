@@ -137,8 +137,27 @@ def load_checkpoint_contract(workdir: Path) -> tuple[DatasetContract, InputContr
     """
     dataset, input = load_model_contract(workdir)
     if dataset is None:
-        raise UserError("the model was imported: its contract names no dataset", where=str(workdir))
+        raise UserError(
+            "the model was imported: its contract names no dataset",
+            where=str(workdir),
+            fix="give a workdir, or a model folder that was exported from one",
+        )
     return dataset, input
+
+
+def load_dataset_part(directory: Path) -> DatasetContract:
+    """Reads how the data of a workdir or model folder, or a dataset itself, was prepared.
+
+    Raises:
+        UserError: the directory is none of these, or a model that was imported.
+    """
+    path = Path(directory) / CONTRACT_FILE
+    data = _read(
+        path, "has no contract.json", "give a workdir, an exported model folder or a dataset"
+    )
+    if isinstance(data, dict) and "input" in data:
+        return load_checkpoint_contract(directory)[0]
+    return load_contract(directory)
 
 
 def load_model_contract(directory: Path) -> tuple[DatasetContract | None, InputContract]:

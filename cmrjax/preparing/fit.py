@@ -1,0 +1,74 @@
+"""The contract of a new dataset: from the flags, or from the model that it is for."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from cmrjax.core.errors import UserError
+from cmrjax.data.contract import VIEWS, DatasetContract, differences, load_dataset_part
+from cmrjax.data.sources.public import PublicSource
+from cmrjax.data.sources.table import PUBLIC
+from cmrjax.data.standardise import INTENSITY
+
+
+def contract_of(args: argparse.Namespace, *, id_namespace: str) -> DatasetContract:
+    """What the flags ask for.
+
+    Args:
+        args: the flags of `prepare`.
+        id_namespace: which key hashes the ids.
+
+    Raises:
+        UserError: a flag contradicts `--contract`, or the model's data was prepared in a way that
+            this version does not know; each differing field is named with both values.
+    """
+    source = PUBLIC.get(args.source)
+    ours = DatasetContract(
+        spacing_mm=2.0 if args.spacing is None else args.spacing,
+        size=args.size or 64,
+        frames=args.frames or (source.frames if source else 16),
+        orientation="acquired",
+        intensity=INTENSITY,
+        dtype="uint8",
+        crop="motion",
+        views=VIEWS,
+        masks=bool(source and source.masks),
+        id_namespace=id_namespace,
+    )
+    if args.contract is not None:
+        ours = _as(load_dataset_part(args.contract), ours, args)
+    return _fitting(ours, source)
+
+
+def _as(model: DatasetContract, ours: DatasetContract, args: argparse.Namespace) -> DatasetContract:
+    """Ours with all that a flag could choose taken from the model's."""
+    where = str(Path(args.contract))
+    wanted = {"spacing": model.spacing_mm, "size": model.size, "frames": model.frames}
+    clashes = [
+        f"--{flag} {given}, but the model's data has {value}"
+        for flag, value in wanted.items()
+        if (given := getattr(args, flag)) is not None and given != value
+    ]
+    if clashes:
+        raise UserError("; ".join(clashes), where=where, fix="leave these flags out")
+    fitted = replace(ours, spacing_mm=model.spacing_mm, size=model.size, frames=model.frames)
+    # A model from before a view had a name of its own gets its cines as unknown ones.
+    if set(model.views) <= set(VIEWS):
+        fitted = replace(fitted, views=model.views)
+    if wrong := differences(fitted, model):
+        raise UserError(
+            "this version cannot prepare as the model's data was: " + "; ".join(wrong),
+            where=where,
+            fix="use the version of cmrjax that prepared it",
+        )
+    return fitted
+
+
+def _fitting(contract: DatasetContract, source: PublicSource | None) -> DatasetContract:
+    """The contract, unless it asks for a cycle of what never moved."""
+    if source and source.imaging != "cine" and contract.frames != 1:
+        raise UserError(
+            f"{contract.frames} frames of {source.imaging}, which are single images",
+            fix="prepare it with --frames 1, for a model of single frames",
+        )
+    return contract

@@ -1,0 +1,73 @@
+"""The flags of `cmrjax prepare`, and what can be refused before anything is read."""
+
+import argparse
+import math
+import os
+from pathlib import Path
+
+from cmrjax.core.errors import UserError
+from cmrjax.data.sources.table import PUBLIC
+from cmrjax.data.splits import FRACTIONS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags of `prepare`."""
+    parser = argparse.ArgumentParser(
+        prog="cmrjax prepare", description="scans and reports in, a dataset out"
+    )
+    add = parser.add_argument
+    add("--source", required=True, choices=("dicom", *PUBLIC, "phantom"))
+    add("--input", type=Path, help="folder of scans (not for phantom)")
+    add("--output", type=Path, required=True, help="dataset directory to write")
+    add(
+        "--reports",
+        type=Path,
+        help="CSV or JSONL (study_instance_uid or accession_number, report) or a folder of texts",
+    )
+    add("--labels", type=Path, help="CSV or JSONL: the same keys, and a column for each task")
+    add("--label-tasks", type=Path, help="CSV: column, kind, task, classes; without it, numbers")
+    add("--deid-key-file", type=Path, help="secret that hashes the ids; needed for dicom")
+    add("--public", action="store_true", help="the input is public: a fixed id namespace")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add("--size", type=int, help="rows and columns stored (default 64)")
+    add("--spacing", type=float, help="mm between pixels (default 2.0)")
+    add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
+    add(
+        "--contract",
+        type=Path,
+        metavar="DIR",
+        help="prepare as the data of this workdir, model folder or dataset was",
+    )
+    add("--fractions", type=float, nargs=3, default=FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
+    add("--split-seed", type=int, default=0, help="deals the splits (default 0)")
+    add("--patients", type=int, default=200, help="phantom: patients to make (default 200)")
+    add("--seed", type=int, default=0, help="phantom: its seed (default 0)")
+    add("--profile", choices=("demo", "full"), default="demo", help="phantom: kind of export")
+    return parser
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuses what is wrong before anything is written.
+
+    Raises:
+        UserError: names the flag.
+    """
+    if args.source != "phantom" and args.input is None:
+        raise UserError("--input is missing", fix="give the folder of scans")
+    if args.label_tasks is not None and args.labels is None and args.source != "phantom":
+        raise UserError("--label-tasks without --labels", fix="give the labels, too")
+    if args.source == "phantom" and args.input is not None:
+        raise UserError("--source phantom makes its own scans", fix="leave --input out")
+    for name, least in (("workers", 1), ("size", 8), ("frames", 1), ("patients", 1)):
+        if (value := getattr(args, name)) is not None and value < least:
+            raise UserError(f"--{name} {value} is less than {least}")
+    if args.spacing is not None and not 0.1 <= args.spacing <= 20:
+        raise UserError(f"--spacing {args.spacing} is not a spacing in mm")
+    if min(args.fractions) < 0 or not math.isclose(sum(args.fractions), 1, abs_tol=1e-6):
+        raise UserError("--fractions must be shares that sum to 1")
+    if args.input is not None and args.output.resolve().is_relative_to(args.input.resolve()):
+        raise UserError(
+            "lies inside --input, and would be read as scans",
+            where=str(args.output),
+            fix="give an --output elsewhere",
+        )
