@@ -5,9 +5,12 @@ ImageOrientationPatient: the direction of a row (along which columns grow), then
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+Vector = Sequence[float] | np.ndarray
 # Two slices closer than this are one position measured twice; thinner gaps are not scanned.
 SAME_POSITION_MM = 0.5
 SAME_ORIENTATION_COS = float(np.cos(np.radians(2.0)))
@@ -15,7 +18,7 @@ SAME_ORIENTATION_COS = float(np.cos(np.radians(2.0)))
 LV_AXIS = np.array([0.68, -0.60, -0.42]) / np.linalg.norm([0.68, -0.60, -0.42])
 
 
-def normal(orientation: Sequence[float]) -> np.ndarray:
+def normal(orientation: Vector) -> np.ndarray:
     """The unit normal of a slice, `[3]`.
 
     Raises:
@@ -29,12 +32,12 @@ def normal(orientation: Sequence[float]) -> np.ndarray:
     return out / np.linalg.norm(out)
 
 
-def position(origin: Sequence[float], direction: np.ndarray) -> float:
+def position(origin: Vector, direction: np.ndarray) -> float:
     """How far a slice's origin lies along a direction, in mm."""
     return float(np.asarray(origin, float) @ direction)
 
 
-def parallel(a: Sequence[float], b: Sequence[float]) -> bool:
+def parallel(a: Vector, b: Vector) -> bool:
     """Whether two orientations agree in rows and columns, float noise apart."""
     u, v = np.reshape(a, (2, 3)), np.reshape(b, (2, 3))
     return bool(((u * v).sum(1) > SAME_ORIENTATION_COS).all())
@@ -74,22 +77,37 @@ def short_axis_like(direction: np.ndarray) -> bool:
     return bool(abs(float(direction @ LV_AXIS)) > np.cos(np.radians(40.0)))
 
 
-def to_plane(
-    pixel: np.ndarray, *, origin: Sequence[float], orientation: Sequence[float], spacing: np.ndarray
-) -> np.ndarray:
-    """A pixel (row, column) as coordinates in its plane, mm down and mm across, `[2]`.
+@dataclass(frozen=True)
+class Plane:
+    """A slice in the patient. Planes of one orientation share the coordinates within a plane.
 
-    Planes with one orientation share these axes, so that a stack's slices can share a point.
+    Args:
+        origin: the centre of the first pixel, `[3]`.
+        orientation: the direction of a row, then that of a column, `[6]`.
+        spacing: mm between rows and between columns, `[2]`.
     """
-    row, column = np.reshape(np.asarray(orientation, float), (2, 3))
-    start = np.asarray(origin, float)
-    return np.array([start @ column, start @ row]) + np.asarray(pixel) * spacing
 
+    origin: np.ndarray
+    orientation: np.ndarray
+    spacing: np.ndarray
 
-def from_plane(
-    point: np.ndarray, *, origin: Sequence[float], orientation: Sequence[float], spacing: np.ndarray
-) -> np.ndarray:
-    """The inverse of `to_plane`."""
-    row, column = np.reshape(np.asarray(orientation, float), (2, 3))
-    start = np.asarray(origin, float)
-    return (np.asarray(point) - np.array([start @ column, start @ row])) / spacing
+    @property
+    def _axes(self) -> np.ndarray:
+        """The directions in which rows follow one another, and columns, `[2, 3]`."""
+        return np.reshape(self.orientation, (2, 3))[::-1]
+
+    def to_plane(self, pixel: ArrayLike) -> np.ndarray:
+        """A pixel (row, column) as mm down and mm across, `[2]`."""
+        return self._axes @ self.origin + np.asarray(pixel) * self.spacing
+
+    def from_plane(self, point: ArrayLike) -> np.ndarray:
+        """The inverse of `to_plane`."""
+        return (np.asarray(point) - self._axes @ self.origin) / self.spacing
+
+    def to_patient(self, pixels: ArrayLike) -> np.ndarray:
+        """Pixels (row, column) `[..., 2]` as points of the patient `[..., 3]`."""
+        return self.origin + (np.asarray(pixels) * self.spacing) @ self._axes
+
+    def from_patient(self, points: ArrayLike) -> np.ndarray:
+        """Points `[..., 3]` as the pixels (row, column) `[..., 2]` that they lie over or under."""
+        return (np.asarray(points) - self.origin) @ self._axes.T / self.spacing

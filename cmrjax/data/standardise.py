@@ -1,19 +1,18 @@
 """One cine onto the contract: resampled, cropped around the heart, windowed, to its frame count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import sparse
 
+from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import Drawn
 
 INTENSITY = "percentile:1-99.5"
 _LOW, _HIGH = 1.0, 99.5
-_SMOOTH_MM = 4.0  # motion is averaged over this, less than a wall's thickness
-_NEAR_MM = 40.0  # scanners are centred on the heart: motion beyond this counts ever less
-_REACH_MM = 45.0  # a heart's radius: the centroid looks no further than this
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,12 @@ class Standard:
         cine: uint8 `[t, s, s]`.
         mask: uint8 `[t, s, s]`, 0 in frames without one, or nothing.
         mask_classes: bits of the classes drawn in each frame `[t]`, 0 in frames without a mask.
-        crop_centre: (row, column) of the crop's centre in original pixels.
         window: the intensities that became 0 and 255.
     """
 
     cine: np.ndarray
     mask: np.ndarray | None
     mask_classes: np.ndarray | None
-    crop_centre: np.ndarray
     window: tuple[float, float]
 
 
@@ -100,42 +97,6 @@ def resample_cycle(frames: np.ndarray, count: int) -> np.ndarray:
     return frames[low] * (1 - part) + frames[(low + 1) % t] * part
 
 
-def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, float]:
-    """The point that the motion over the cycle surrounds.
-
-    The constants were chosen on a quarter of ACDC (mean distance to the masks' centre 10 mm, at
-    most 26), two Sunnybrook stacks (11 and 10 mm) and the phantom.
-
-    Args:
-        frames: float32 `[t, h, w]`.
-        spacing: mm between rows and between columns.
-
-    Returns:
-        (row, column) and a confidence in 0..1, the share of the motion that lies within a heart's
-        radius of it. Without motion: the image's centre and 0.
-    """
-    middle = (np.array(frames.shape[1:]) - 1) / 2
-    energy = ndimage.gaussian_filter(frames.std(0), _SMOOTH_MM / spacing)
-    # Near the coil all is brighter, so moves more: the strongest tenth counts alike.
-    middling, strong = np.quantile(energy, [0.5, 0.9])
-    energy = np.clip(energy - middling, 0, strong - middling)
-    rows, columns = np.indices(energy.shape)
-    offset_mm = np.hypot((rows - middle[0]) * spacing[0], (columns - middle[1]) * spacing[1])
-    energy *= np.exp(-0.5 * (offset_mm / _NEAR_MM) ** 2)
-    total = energy.sum()
-    if not np.isfinite(total) or total <= 0:
-        return middle, 0.0
-    centre, share = middle, 0.0
-    for reach in (3 * _REACH_MM, 1.5 * _REACH_MM, _REACH_MM, _REACH_MM, _REACH_MM):
-        away = np.hypot((rows - centre[0]) * spacing[0], (columns - centre[1]) * spacing[1])
-        near = energy * (away < reach)
-        share = float(near.sum() / total)
-        if share <= 0:
-            return middle, 0.0
-        centre = np.array([(near * rows).sum(), (near * columns).sum()]) / near.sum()
-    return centre, share
-
-
 def standardise(
     frames: np.ndarray,
     *,
@@ -173,7 +134,23 @@ def standardise(
         small[places] = _resample_mask(drawn.masks, size, step, start)
         classes[places] = drawn.classes
     stored = np.rint(scaled).astype(np.uint8)
-    return Standard(stored, small, classes, np.asarray(centre), (low, high))
+    return Standard(stored, small, classes, (low, high))
+
+
+def to_patient(record: Mapping[str, Any], pixels: np.ndarray) -> np.ndarray:
+    """Where pixels of a stored frame lie in the patient: what undoes resampling and crop.
+
+    Args:
+        record: a record.
+        pixels: (row, column) of stored pixels, whole or not, `[..., 2]`.
+
+    Returns:
+        mm to the left, to the back and to the head, `[..., 3]`, as in the original images.
+    """
+    plane = Plane(record["origin_mm"], record["orientation"], record["original_spacing_mm"])
+    offset = np.asarray(pixels) - (record["cine"].shape[-1] - 1) / 2
+    step = record["spacing_mm"] / record["original_spacing_mm"]
+    return plane.to_patient(record["crop_centre"] + offset * step)
 
 
 def _resample_mask(

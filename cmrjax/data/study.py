@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from cmrjax.data.contract import DatasetContract
+from cmrjax.data.crop import Crop
 from cmrjax.data.deid.ids import Hasher
+from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import Drawn
 from cmrjax.data.shards import PackedRecord, record_features, serialize
 from cmrjax.data.standardise import standardise
@@ -84,8 +86,8 @@ class RawCine:
 
     Args:
         frames: float32 `[t, h, w]`.
-        spacing: mm between rows and between columns.
-        centre: (row, column) of the heart.
+        plane: its place in the patient.
+        crop: where the heart is in it.
         view: its view.
         slice_index: its number in its stack.
         position_mm: its place along the slice normal.
@@ -96,8 +98,8 @@ class RawCine:
     """
 
     frames: np.ndarray
-    spacing: np.ndarray
-    centre: np.ndarray
+    plane: Plane
+    crop: Crop
     view: str
     slice_index: int
     position_mm: float
@@ -135,8 +137,8 @@ def pack(
     view = cine.view if cine.view in contract.views else "unknown"
     done = standardise(
         cine.frames,
-        spacing=cine.spacing,
-        centre=cine.centre,
+        spacing=cine.plane.spacing,
+        centre=cine.crop.centre,
         spacing_mm=contract.spacing_mm,
         size=contract.size,
         count=contract.frames,
@@ -150,10 +152,13 @@ def pack(
         "gap_mm": cine.gap_mm,
         "trigger_times_ms": _times(cine.trigger_ms, contract.frames),
         "spacing_mm": np.full(2, contract.spacing_mm, np.float32),
-        "original_spacing_mm": cine.spacing.astype(np.float32),
+        "original_spacing_mm": cine.plane.spacing.astype(np.float32),
         "original_size": np.array(cine.frames.shape[1:], np.int32),
         "original_frames": len(cine.frames),
-        "crop_centre": done.crop_centre.astype(np.float32),
+        "origin_mm": cine.plane.origin.astype(np.float32),
+        "orientation": cine.plane.orientation.astype(np.float32),
+        "crop_centre": cine.crop.centre.astype(np.float32),
+        "crop_confidence": cine.crop.confidence,
         "intensity_window": np.array(done.window, np.float32),
         "patient_id": patient_id,
         "study_id": study_id,

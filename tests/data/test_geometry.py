@@ -50,23 +50,31 @@ def test_gap_of_any_tilted_stack(a, b, c, slices, gap_mm):
 
 
 @given(angles, angles, angles, st.floats(0, 200), st.floats(0, 200))
-def test_plane_coordinates_go_there_and_back(a, b, c, row, column):
-    plane = {
-        "origin": (10.0, -20.0, 30.0),
-        "orientation": rotation(a, b, c)[:, :2].T.ravel(),
-        "spacing": np.array([1.5, 0.8]),
-    }
-    point = geometry.to_plane(np.array([row, column]), **plane)
-    np.testing.assert_allclose(geometry.from_plane(point, **plane), [row, column], atol=1e-6)
+def test_pixels_go_there_and_back(a, b, c, row, column):
+    orientation = rotation(a, b, c)[:, :2].T.ravel()
+    plane = geometry.Plane(np.array([10.0, -20.0, 30.0]), orientation, np.array([1.5, 0.8]))
+    pixel = np.array([row, column])
+    np.testing.assert_allclose(plane.from_plane(plane.to_plane(pixel)), pixel, atol=1e-6)
+    point = plane.to_patient(pixel)
+    np.testing.assert_allclose(plane.from_patient(point), pixel, atol=1e-6)
+    # A point beside the plane lies over the same pixel.
+    beside = point + 7 * geometry.normal(orientation)
+    np.testing.assert_allclose(plane.from_patient(beside), pixel, atol=1e-6)
+
+
+def test_a_pixel_of_an_axial_plane():
+    plane = geometry.Plane(np.array([-100.0, -90.0, 5.0]), np.array(AXIAL), np.array([2.0, 1.0]))
+    points = plane.to_patient(np.array([[0, 0], [10, 3]]))
+    np.testing.assert_allclose(points, [[-100, -90, 5], [-97, -70, 5]])
 
 
 def test_parallel_slices_share_plane_coordinates():
     spacing = np.array([2.0, 2.0])
-    low = {"origin": (0, 0, 0), "orientation": AXIAL, "spacing": spacing}
+    low = geometry.Plane(np.zeros(3), np.array(AXIAL), spacing)
     # The second slice's corner lies 4 mm to the left (x) and 6 mm to the back (y).
-    high = {"origin": (4, 6, 10), "orientation": AXIAL, "spacing": spacing}
-    point = geometry.to_plane(np.array([10.0, 10.0]), **low)
-    np.testing.assert_allclose(geometry.from_plane(point, **high), [7, 8])
+    high = geometry.Plane(np.array([4.0, 6.0, 10.0]), np.array(AXIAL), spacing)
+    point = low.to_plane(np.array([10.0, 10.0]))
+    np.testing.assert_allclose(high.from_plane(point), [7, 8])
 
 
 def test_short_axis_rule():

@@ -72,7 +72,8 @@ def test_a_real_four_chamber_plane(shared_data):
         path = shared_data / "nifti_samples" / "mnms2" / f"{name}_ed.nii.gz"
         image = nibabel.load(path)
         assert isinstance(image, nibabel.Nifti1Image)
-        out = np.cross(image.affine[:3, 0], image.affine[:3, 1])
+        directions = np.asarray(image.affine)[:3]
+        out = np.cross(directions[:, 0], directions[:, 1])
         return out / np.linalg.norm(out)
 
     stack, four = normal("sax"), normal("lax_4c")

@@ -4,16 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import HEART, LV, Drawn, class_bits
 from cmrjax.data.standardise import (
     mask_places,
-    motion_centre,
     resample_cycle,
     resample_plane,
     resampler,
     standardise,
+    to_patient,
 )
 from tests.data.builders import beating
+from tests.data.test_geometry import rotation
 
 
 @given(
@@ -53,21 +55,6 @@ def test_cycle_closes_on_itself():
     assert resample_cycle(frames, 4) is frames
 
 
-@pytest.mark.parametrize("centre", [(40.0, 40.0), (30.0, 52.0)])
-def test_centre_follows_the_motion(centre):
-    frames = beating(12, 80, centre=centre).astype(np.float32)
-    frames[:, :6] += 3000  # a bright chest wall that does not move
-    found, confidence = motion_centre(frames, np.array([1.5, 1.5]))
-    np.testing.assert_allclose(found, centre, atol=1.5)
-    assert confidence > 0.9
-
-
-def test_centre_falls_back_to_the_middle():
-    found, confidence = motion_centre(np.ones((8, 40, 50), np.float32), np.array([1.0, 1.0]))
-    assert found.tolist() == [19.5, 24.5]
-    assert confidence == 0
-
-
 def test_the_record_can_be_undone():
     """From the crop's centre, spacing and window, a stored pixel is found in the original."""
     frames = beating(4, 64, centre=(20.0, 40.0)).astype(np.float32)
@@ -85,6 +72,52 @@ def test_the_record_can_be_undone():
     assert middle == pytest.approx(frames[0, 20, 40], abs=5)
     edge = low + done.cine[0, 0, 0] * (high - low) / 255
     assert edge == pytest.approx(frames[0, 4, 24], abs=5)
+
+
+@given(
+    st.floats(0.7, 2.5),
+    st.floats(0.7, 2.5),
+    st.floats(1.0, 3.0),
+    st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3)),
+    st.tuples(st.floats(-6, 6), st.floats(-6, 6)),
+    st.sampled_from((32, 33)),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_mask_in_stored_pixels_maps_back_to_the_patient(down, across, step, turn, off, size):
+    """Drawn anywhere in any plane, within half a stored pixel."""
+    spacing = np.array([down, across])
+    plane = Plane(np.array([30.0, -80.0, 12.0]), rotation(*turn)[:, :2].T.ravel(), spacing)
+    heart = np.array([44.0, 39.0])
+    rows, columns = np.indices((96, 96))
+    disc = np.hypot((rows - heart[0]) * down, (columns - heart[1]) * across) < 9
+    mask = (disc * LV).astype(np.uint8)[None].repeat(2, 0)
+    centre = heart + np.array(off) / spacing
+    done = standardise(
+        mask.astype(np.float32),
+        spacing=spacing,
+        centre=centre,
+        spacing_mm=step,
+        size=size,
+        count=2,
+        drawn=Drawn(mask, (0, 1), (class_bits([LV]),) * 2),
+    )
+    assert done.mask is not None
+    record = {
+        "cine": done.cine,
+        "spacing_mm": np.full(2, step, np.float32),
+        "original_spacing_mm": spacing.astype(np.float32),
+        "crop_centre": centre.astype(np.float32),
+        "origin_mm": plane.origin.astype(np.float32),
+        "orientation": plane.orientation.astype(np.float32),
+    }
+    stored = np.argwhere(done.mask[0] == LV).mean(0)
+    drawn = np.argwhere(disc).mean(0)
+    away = to_patient(record, stored) - plane.to_patient(drawn)
+    assert np.linalg.norm(away) < step / 2
+    corner = to_patient(record, np.array([[0, 0], [size - 1, size - 1]]))
+    assert np.linalg.norm(corner[1] - corner[0]) == pytest.approx(
+        (size - 1) * step * 2**0.5, rel=1e-4
+    )
 
 
 def test_a_flat_cine_has_no_division_by_zero():

@@ -53,7 +53,10 @@ RECORD: Mapping[str, Field] = {
     "original_spacing_mm": Field("PixelSpacing", _GEOMETRY),
     "original_size": Field("Rows, Columns", _GEOMETRY),
     "original_frames": Field("number of images of the slice", _GEOMETRY),
+    "origin_mm": Field("ImagePositionPatient", "mm from where the scanner's laser happened to be"),
+    "orientation": Field("ImageOrientationPatient", _GEOMETRY),
     "crop_centre": Field("motion in the pixels", "a place in the image"),
+    "crop_confidence": Field("motion in the pixels", "how sure that place is"),
     "intensity_window": Field("percentiles of the pixels", "two numbers of a histogram"),
     "patient_id": Field("PatientID (or name and birth date)", _KEYED, "id"),
     "study_id": Field("StudyInstanceUID", _KEYED, "id"),
@@ -85,6 +88,7 @@ SERIES: Mapping[str, Field] = {
     "spacing_mm": RECORD["original_spacing_mm"],
     "gap_mm": RECORD["gap_mm"],
     "size": RECORD["original_size"],
+    "cropped_at_middle": Field("number of slices in which no heart was found", "made here"),
     "days_since_first": Field(
         "StudyDate, as days since the patient's first study here",
         "an interval; no date is stored anywhere, neither shifted nor whole",

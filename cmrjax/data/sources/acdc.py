@@ -16,6 +16,7 @@ Reference:
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,14 +95,14 @@ def _read(
     order = nifti.scanner_order(first.directions)
     pair = nifti.stack_of(first, order)
     frames = [nifti.arrange(v.values.astype(np.float32), order) for v in volumes]
-    stack = nifti.Stack(np.concatenate(on_one_scale(frames), 1), pair.spacing, pair.gap_mm)
+    stack = replace(pair, frames=np.concatenate(on_one_scale(frames), 1))
     at = (0, 1)
     whole = folder / f"{folder.name}_4d.nii.gz"
     if settings.contract.frames != 2 and whole.is_file():
         cine = nifti.read_volume(whole)
         if cine.values.shape[:3] != first.values.shape[:3]:
             raise Rejected("shapes_differ")
-        stack = nifti.Stack(nifti.arrange(cine.values, order), pair.spacing, pair.gap_mm)
+        stack = replace(pair, frames=nifti.arrange(cine.values, order))
         at = (int(numbers[0]) - 1, int(numbers[1]) - 1)
         if max(at) >= stack.frames.shape[1]:
             raise Rejected("no_phases")

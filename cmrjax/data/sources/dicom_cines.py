@@ -1,15 +1,15 @@
 """From the images of a study to its cines: what every source of DICOM files shares."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from cmrjax.data import geometry
+from cmrjax.data.crop import SURE, Crop, crops
 from cmrjax.data.dicom import Image, Rejected, read_images, read_pixels
+from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import Drawn
 from cmrjax.data.series import Cine, cines_of
-from cmrjax.data.standardise import motion_centre
 from cmrjax.data.study import RawCine, Settings
 
 
@@ -53,66 +53,33 @@ def raw_cines(
             loaded.append((cine, read_pixels(cine.images)))
         except Rejected as reason:
             rejected[f"cine.{reason.reason}"] += 1
+    planes = [_plane(cine) for cine, _ in loaded]
+    found = crops([cine.view for cine, _ in loaded], [frames for _, frames in loaded], planes)
     raw = [
-        _raw_cine(cine, frames, centre, settings, drawn(cine) if drawn else None)
-        for (cine, frames), centre in zip(loaded, _centres(loaded), strict=True)
+        _raw_cine(cine, frames, plane, crop, settings, drawn(cine) if drawn else None)
+        for (cine, frames), plane, crop in zip(loaded, planes, found, strict=True)
     ]
     return raw, rejected
 
 
-def _centres(loaded: Sequence[tuple[Cine, np.ndarray]]) -> list[np.ndarray]:
-    """Where each crop goes: a short-axis stack shares one point, other cines have their own.
-
-    A stack's point is the median over its slices, so that an apical or basal slice without much
-    motion, or one with an artefact, does not pull its own crop away.
-    """
-    own = []
-    for cine, frames in loaded:
-        own.append(motion_centre(frames, np.array(cine.images[0].spacing)))
-    centres = {i: centre for i, (centre, _) in enumerate(own)}
-    stack: list[int] = []
-    for i, (cine, _) in enumerate(loaded):
-        first = cine.images[0].orientation
-        if stack and (
-            cine.view != "sax"
-            or not geometry.parallel(loaded[stack[0]][0].images[0].orientation, first)
-        ):
-            centres.update(_share(loaded, own, stack))
-            stack = []
-        if cine.view == "sax":
-            stack.append(i)
-    centres.update(_share(loaded, own, stack))
-    return [centres[i] for i in range(len(own))]
-
-
-def _share(
-    loaded: Sequence[tuple[Cine, np.ndarray]],
-    own: Sequence[tuple[np.ndarray, float]],
-    stack: Sequence[int],
-) -> dict[int, np.ndarray]:
-    moving = [i for i in stack if own[i][1] > 0]
-    if not moving:
-        return {}
-    planes = {
-        i: {
-            "origin": loaded[i][0].images[0].position,
-            "orientation": loaded[i][0].images[0].orientation,
-            "spacing": np.array(loaded[i][0].images[0].spacing),
-        }
-        for i in stack
-    }
-    point = np.median([geometry.to_plane(own[i][0], **planes[i]) for i in moving], axis=0)
-    return {i: geometry.from_plane(point, **planes[i]) for i in stack}
+def _plane(cine: Cine) -> Plane:
+    first = cine.images[0]
+    return Plane(np.array(first.position), np.array(first.orientation), np.array(first.spacing))
 
 
 def _raw_cine(
-    cine: Cine, frames: np.ndarray, centre: np.ndarray, settings: Settings, drawn: Drawn | None
+    cine: Cine,
+    frames: np.ndarray,
+    plane: Plane,
+    crop: Crop,
+    settings: Settings,
+    drawn: Drawn | None,
 ) -> RawCine:
     first = cine.images[0]
     return RawCine(
         frames=frames,
-        spacing=np.array(first.spacing),
-        centre=centre,
+        plane=plane,
+        crop=crop,
         view=cine.view,
         slice_index=cine.slice_index,
         position_mm=cine.position_mm,
@@ -125,18 +92,19 @@ def _raw_cine(
 
 def card_rows(cines: Sequence[RawCine]) -> list[dict[str, object]]:
     """For the data card: one row for each view, spacing, gap and phase count of a study."""
-    rows: Counter[tuple] = Counter()
+    rows: dict[tuple, list[RawCine]] = defaultdict(list)
     for c in cines:
-        spacing = tuple(round(float(v), 4) for v in c.spacing)
-        rows[c.view, len(c.frames), spacing, round(c.gap_mm, 3), c.frames.shape[1:]] += 1
+        spacing = tuple(round(float(v), 4) for v in c.plane.spacing)
+        rows[c.view, len(c.frames), spacing, round(c.gap_mm, 3), c.frames.shape[1:]].append(c)
     return [
         {
             "view": view,
-            "slices": n,
+            "slices": len(found),
             "phases": phases,
             "spacing_mm": list(spacing),
             "gap_mm": gap,
             "size": list(size),
+            "cropped_at_middle": sum(c.crop.confidence < SURE for c in found),
         }
-        for (view, phases, spacing, gap, size), n in sorted(rows.items())
+        for (view, phases, spacing, gap, size), found in sorted(rows.items())
     ]

@@ -17,6 +17,7 @@ Reference:
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def _read(
         if values.shape[:3] != image.values.shape[:3]:
             raise Rejected("shapes_differ")
         at = tuple(find_frame(values, volume.values[..., 0]) for volume in pair)
-    whole = nifti.Volume(values, image.zooms, image.directions)
+    whole = replace(image, values=values)
     stack = nifti.stack_of(whole, order)
     drawn = [nifti.arrange(mask, order)[:, 0] for mask in classes]
     masks = {t: mask for t, mask in zip(at, drawn, strict=True) if t is not None}

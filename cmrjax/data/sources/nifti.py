@@ -7,7 +7,7 @@ write them, so that hearts of all sources lie alike; see `scanner_order`.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from cmrjax.data.crop import crops
 from cmrjax.data.dicom import Rejected
+from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import LV, RV, Drawn, relabel
-from cmrjax.data.standardise import motion_centre
 from cmrjax.data.study import RawCine
 
 MAX_VOXELS = 1 << 27  # half a gigabyte as float32; the largest M&Ms cine has a quarter of that
@@ -39,11 +40,13 @@ class Volume:
         zooms: mm between voxels along x, y and z, `[3]`.
         directions: of the stored axes in the patient, to left, back and up, `[3, 3]`, a column an
             axis; unit length.
+        origin: of the first voxel's centre, mm to left, back and up, `[3]`.
     """
 
     values: np.ndarray
     zooms: np.ndarray
     directions: np.ndarray
+    origin: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,18 @@ class Stack:
 
     Args:
         frames: of any number type, `[z, t, h, w]`.
-        spacing: mm between rows and between columns `[2]`.
+        planes: of the slices in the patient.
         gap_mm: distance between slices.
     """
 
     frames: np.ndarray
-    spacing: np.ndarray
+    planes: Sequence[Plane]
     gap_mm: float
 
     @property
     def voxel_mm3(self) -> float:
         """The volume of a voxel."""
-        return float(self.spacing[0] * self.spacing[1] * self.gap_mm)
+        return float(np.prod(self.planes[0].spacing) * self.gap_mm)
 
 
 def read_volume(path: Path) -> Volume:
@@ -104,15 +107,15 @@ def read_volume(path: Path) -> Volume:
         if not (np.isfinite(zooms).all() and zooms.min() >= 0.05 and zooms.max() <= 50):
             raise Rejected("no_geometry")
         values = _scaled(image.dataobj).reshape(*shape[:3], -1)
-        lps = _LPS @ np.asarray(image.affine, float)[:3, :3]
+        affine = _LPS @ np.asarray(image.affine, float)[:3]
     except _BROKEN:
         raise Rejected("bad_nifti") from None
     if values.dtype.kind not in "iuf":
         raise Rejected("bad_nifti")
-    lengths = np.linalg.norm(lps, axis=0)
-    if not np.isfinite(lengths).all() or lengths.min() <= 0:
-        lps, lengths = np.eye(3), np.ones(3)
-    return Volume(values, zooms, lps / lengths)
+    lengths = np.linalg.norm(affine[:, :3], axis=0)
+    if not np.isfinite(affine).all() or lengths.min() <= 0:
+        affine, lengths = np.eye(3, 4), np.ones(3)
+    return Volume(values, zooms, affine[:, :3] / lengths, affine[:, 3])
 
 
 def either(folder: Path, stem: str) -> Path:
@@ -169,7 +172,8 @@ def mend_directions(volume: Volume, mask: np.ndarray) -> Volume:
     to_rv = volume.directions @ ((rv.mean(0) - lv.mean(0)) * volume.zooms)
     if to_rv[0] <= 0:
         return volume
-    return Volume(volume.values, volume.zooms, _LPS @ volume.directions)
+    turned, origin = _LPS @ volume.directions, _LPS @ volume.origin
+    return replace(volume, directions=turned, origin=origin)
 
 
 def arrange(values: np.ndarray, order: Order) -> np.ndarray:
@@ -181,7 +185,17 @@ def arrange(values: np.ndarray, order: Order) -> np.ndarray:
 def stack_of(volume: Volume, order: Order) -> Stack:
     """A volume as a stack of slices."""
     frames = arrange(volume.values, order)
-    return Stack(frames, volume.zooms[list(order.axes)], float(volume.zooms[2]))
+    rows, columns = order.axes
+    turned = dict(zip((2, rows, columns), order.flipped, strict=True))
+    steps = {k: volume.directions[:, k] * (-1 if turned[k] else 1) for k in turned}
+    size = volume.values.shape
+    first = volume.origin - sum(
+        steps[k] * volume.zooms[k] * (size[k] - 1) for k in turned if turned[k]
+    )
+    orientation = np.concatenate([steps[columns], steps[rows]])
+    spacing, gap = volume.zooms[[rows, columns]], float(volume.zooms[2])
+    planes = [Plane(first + z * gap * steps[2], orientation, spacing) for z in range(len(frames))]
+    return Stack(frames, planes, gap)
 
 
 def read_classes(path: Path, image: Volume, classes: Mapping[int, int]) -> np.ndarray:
@@ -234,14 +248,14 @@ def stack_cines(
         view: the view of every slice.
         series_id: hashed id.
     """
-    own = [motion_centre(frames.astype(np.float32), stack.spacing) for frames in stack.frames]
-    centre = np.median([c for c, share in own if share > 0] or [own[0][0]], axis=0)
+    # All are one stack, whichever view it is of.
+    found = crops(["sax"] * len(stack.planes), list(stack.frames), stack.planes)
     frames, bits = tuple(masks), (classes,) * len(masks)
     return [
         RawCine(
             frames=cine,
-            spacing=stack.spacing,
-            centre=centre,
+            plane=stack.planes[z],
+            crop=found[z],
             view=view,
             slice_index=z,
             position_mm=z * stack.gap_mm,
@@ -256,4 +270,4 @@ def stack_cines(
 
 def only_frames(stack: Stack, frames: Sequence[int]) -> Stack:
     """The same stack with some of its frames alone."""
-    return Stack(stack.frames[:, list(frames)], stack.spacing, stack.gap_mm)
+    return replace(stack, frames=stack.frames[:, list(frames)])

@@ -4,11 +4,14 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cmrjax.data.dicom import Rejected
 from cmrjax.data.masks import LV, MYOCARDIUM, RV
 from cmrjax.data.sources import nifti
 from tests.data.sources.layouts import GAP, SPACING, heart, save_stack
+from tests.data.test_geometry import rotation
 
 OURS = {RV: RV, MYOCARDIUM: MYOCARDIUM, LV: LV}
 
@@ -23,12 +26,28 @@ def test_a_stack_lies_alike_however_it_is_stored(tmp_path, axes, swapped):
     order = nifti.scanner_order(volume.directions)
     stack = nifti.stack_of(volume, order)
     np.testing.assert_array_equal(stack.frames, images)
-    np.testing.assert_allclose(stack.spacing, SPACING, rtol=1e-6)
+    np.testing.assert_allclose(stack.planes[0].spacing, SPACING, rtol=1e-6)
     assert stack.gap_mm == GAP
     assert stack.voxel_mm3 == pytest.approx(SPACING[0] * SPACING[1] * GAP)
     classes = nifti.read_classes(tmp_path / "a_gt.nii.gz", volume, OURS)
     np.testing.assert_array_equal(nifti.arrange(classes, order), masks)
     assert nifti.mend_directions(volume, classes[..., 0]) is volume
+
+
+@given(
+    st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3)),
+    st.tuples(*[st.sampled_from((1, -1))] * 3),
+)
+def test_a_pixel_of_a_slice_lies_where_the_affine_says(turn, signs):
+    values = np.arange(4 * 5 * 3).reshape(4, 5, 3, 1)
+    directions, zooms = rotation(*turn) * signs, np.array([1.5, 1.25, 8.0])
+    volume = nifti.Volume(values, zooms, directions, np.array([3.0, -40.0, 7.0]))
+    stack = nifti.stack_of(volume, nifti.scanner_order(directions))
+    for z, plane in enumerate(stack.planes):
+        for row, column in ((0, 0), (2, 3), (stack.frames.shape[2] - 1, 0)):
+            voxel = np.argwhere(values[..., 0] == stack.frames[z, 0, row, column])[0]
+            place = volume.origin + directions @ (zooms * voxel)
+            np.testing.assert_allclose(plane.to_patient([row, column]), place, atol=1e-6)
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -137,5 +156,5 @@ def test_damaged_files_give_a_volume_or_a_typed_rejection(tmp_path):
     ],
 )
 def test_phases_count_from_zero_and_lie_in_the_cycle(facts, expected):
-    volume = nifti.Volume(np.zeros((2, 2, 2, 8)), np.ones(3), np.eye(3))
+    volume = nifti.Volume(np.zeros((2, 2, 2, 8)), np.ones(3), np.eye(3), np.zeros(3))
     assert nifti.phase_numbers(facts, volume) == expected
