@@ -1,5 +1,6 @@
 """The supervised loss by hand: unknown labels count nowhere."""
 
+import dataclasses
 import math
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from cmrjax.core.errors import UserError
 from cmrjax.models.video_vit import VideoViTConfig
 from cmrjax.objectives.augment import AugmentConfig
 from cmrjax.objectives.supervised import Supervised, SupervisedConfig
@@ -58,3 +60,11 @@ def test_a_batch_without_labels_has_loss_0(loss_of):
     value, gradient = loss_of([[NAN] * 3] * 2)
     assert float(value) == 0
     assert all((np.asarray(leaf) == 0).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_the_pooling_over_cines_is_the_configs():
+    config = dataclasses.replace(OBJECTIVE.config, pool="gated")
+    abstract = dataclasses.replace(OBJECTIVE, config=config).abstract()
+    assert set(nnx.to_pure_dict(nnx.state(abstract, nnx.Param))) == {"video", "pool", "head"}
+    with pytest.raises(UserError, match="pool = 'median'"):
+        dataclasses.replace(OBJECTIVE, config=dataclasses.replace(config, pool="median")).abstract()
