@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.contract import InputContract
-from cmrjax.data.transforms import frame_indices, prepare_clip, sample_clip
+from cmrjax.data.transforms import frame_indices, prepare_clip, prepare_mask, sample_clip
 
 CONTRACT = InputContract(
     clip_frames=4,
@@ -86,3 +86,18 @@ def test_training_draws_the_phase_and_nothing_else():
     met = {next(i for i, a in enumerate(allowed) if np.array_equal(clip, a)) for clip in clips}
     assert met == {0, 1}
     assert clips[0].dtype == np.uint8
+
+
+def test_a_mask_is_cut_as_its_cine_is():
+    record = {
+        "cine": CINE,
+        "mask": CINE,  # equal, so that it must come out equal
+        "mask_frames": np.array([1, 1, 0, 0, 1, 0, 0, 0], np.uint8),
+    }
+    mask, drawn = prepare_mask(record, CONTRACT)
+    np.testing.assert_array_equal(mask, sample_clip(CINE, CONTRACT))
+    assert drawn.tolist() == [True, False, True, False]  # frames 0, 2, 4, 6
+    nothing, drawn = prepare_mask({"cine": CINE}, CONTRACT)
+    assert nothing.shape == mask.shape
+    assert not nothing.any()
+    assert not drawn.any()
