@@ -60,7 +60,7 @@ def test_annotated_frames_are_shown_where_there_are_some():
 def test_the_moving_overlay_is_coloured_where_the_map_is():
     content = moving(overlay({("checkpoint", "a"): corner(), ("random", "a"): FLAT}), "checkpoint")
     image = Image.open(io.BytesIO(content))
-    assert image.n_frames == 6
+    assert getattr(image, "n_frames", 1) == 6
     assert image.size == (320, 178)  # the cine and one map, under a line of text
     image.seek(3)
     pixels = np.asarray(image.convert("RGB"), float)[18:]
