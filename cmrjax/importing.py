@@ -5,6 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from tokenizers import Tokenizer
@@ -28,13 +29,12 @@ _SEED = 0
 def main(argv: Sequence[str]) -> int:
     """`cmrjax import --input DIR_OR_FILE --output MODEL_DIR [choices]`."""
     args = _parser().parse_args(argv)
-    options = ImportOptions(
-        **{
-            field.name: tuple(value) if isinstance(value, list) else value
-            for field in dataclasses.fields(ImportOptions)
-            if (value := getattr(args, field.name)) is not None
-        }
-    )
+    given: dict[str, Any] = {
+        field.name: tuple(value) if isinstance(value, list) else value
+        for field in dataclasses.fields(ImportOptions)
+        if (value := getattr(args, field.name)) is not None
+    }
+    options = ImportOptions(**given)
     if args.output.exists():
         raise UserError("exists already", where=str(args.output), fix="give another --output")
     source = open_source(args.input, step=args.step)
@@ -113,8 +113,8 @@ def imported(source: Source, loaded: Loaded) -> Model:
 
 def _input(config: ModelConfig, contract: InputContract) -> InputContract:
     """The contract with the network's own sizes."""
-    video = getattr(config, "video", config)
-    text = getattr(config, "text", config)
+    video: Any = getattr(config, "video", config)
+    text: Any = getattr(config, "text", config)
     if not isinstance(video, TextEncoderConfig):
         frames, rows, _ = video.clip
         contract = dataclasses.replace(contract, clip_frames=frames, crop_size=rows)

@@ -23,6 +23,7 @@ CONFIGS = {
     "pretrain_phantom": "pretrain_phantom.py",
     "pretrain_phantom_mvit": "pretrain_phantom.py:mvit",
     "pretrain_phantom_supervised": "pretrain_phantom.py:supervised",
+    "pretrain_public": "pretrain_public.py",
 }
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from cmrjax.evals.model_folder import read_model_folder
 from tests.models.pretrained.sources import GOLDEN, expected
 from tests.workdirs import write_workdir
 
+ROOT = Path(__file__).resolve().parents[1]
 VIT = ["--channels", "sum", "--allow-unexpected", "pooler.*"]
 
 
@@ -90,6 +92,17 @@ def test_every_choice_has_a_flag(tmp_path):
     model = read_model_folder(tmp_path / "m")
     assert (model.config.clip, model.config.tubelet) == ((8, 24, 24), (2, 4, 4))
     assert model.config.pool == "mean"
+
+
+def test_the_commands_of_the_documentation_work(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "import.md").read_text()
+    lines = [line.strip() for line in page.splitlines() if "--input tests/golden" in line]
+    assert lines
+    monkeypatch.chdir(ROOT)
+    for line in lines:
+        words = shlex.split(line)[1:]
+        words[words.index("--output") + 1] = str(tmp_path / "m")
+        assert cli.main(words) == 0
 
 
 def test_nothing_is_written_over_and_nothing_is_left_half(tmp_path, capsys):

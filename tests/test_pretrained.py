@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,13 +11,19 @@ from flax import nnx
 from safetensors.numpy import load_file
 
 from cmrjax.core import checkpoint
+from cmrjax.core.config import load_config
 from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
+from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource
 from cmrjax.evals.model_folder import write_model_folder
 from cmrjax.evals.workdir_encoder import load_workdir_model
 from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
 from cmrjax.models.parameters import flatten
+from cmrjax.models.pretrained import bert, vit
+from cmrjax.models.pretrained.files import Weights
+from cmrjax.models.pretrained.load import FREE, differences
+from cmrjax.models.pretrained.options import ImportOptions
 from cmrjax.models.pretrained.resample import resample_positions
 from cmrjax.pretrained import with_pretrained
 from tests.models.networks import filled
@@ -24,6 +31,7 @@ from tests.models.pretrained.sources import GOLDEN
 from tests.tiny import tiny_config, write_tiny_dataset
 from tests.workdirs import write_workdir
 
+ROOT = Path(__file__).resolve().parents[1]
 VIT = {
     "size": (32, 2, 4),
     "tubelet": (2, 4, 4),
@@ -50,7 +58,7 @@ FROM_VIT = {
 
 
 @pytest.fixture
-def bert(tmp_path):
+def bert_folder(tmp_path):
     """The golden BERT with a vocabulary of its forty tokens."""
     folder = shutil.copytree(GOLDEN / "bert", tmp_path / "bert")
     words = ["the", "blood", "pool", "is", "bright", "dark", "no", "seen", ".", "throughout", ":"]
@@ -59,8 +67,8 @@ def bert(tmp_path):
     return folder
 
 
-def from_bert(bert, **changes):
-    return {"path": str(bert), "allow_unexpected": ("pooler.*",)} | changes
+def from_bert(folder, **changes):
+    return {"path": str(folder), "allow_unexpected": ("pooler.*",)} | changes
 
 
 def taken(config, dataset):
@@ -77,23 +85,45 @@ def taken(config, dataset):
     )
 
 
+def test_the_public_config_asks_for_what_vit_b_and_bert_base_are():
+    config = load_config(str(ROOT / "configs" / "pretrain_public.py"))
+    run = run_config(config)
+    contract = InputContract(
+        clip_frames=16,
+        clip_sampling="uniform",
+        crop_size=224,
+        normalise="unit",
+        report_sections=("findings",),
+        tokenizer="wordpiece",
+        max_tokens=64,
+    )
+    network = make_objective(run, contract, vocabulary=30522, source=None).network
+    base = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+    sizes = {"image_size": 224, "patch_size": 16, "intermediate_size": 3072}
+    text = {"vocab_size": 30522, "max_position_embeddings": 512}
+    for name, layout, asked in (("vit", vit, network.video), ("bert", bert, network.text)):
+        said = json.loads((GOLDEN / name / "config.json").read_text()) | base | sizes | text
+        source = layout.config_from(Weights(tensors={}, config=said), ImportOptions())
+        assert differences(source, asked, FREE | set(layout.FREE)) == ()
+
+
 def same(a, b):
     leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(x.tobytes() == y.tobytes() for x, y in leaves)
 
 
-def test_a_contrastive_run_starts_from_a_vit_and_a_bert(tiny_dataset, tmp_path, bert, capsys):
+def test_a_contrastive_run_starts_from_a_vit_and_a_bert(tiny_dataset, bert_folder, capsys):
     config = tiny_config(
         tiny_dataset,
         model=VIT,
-        text=BERT | {"vocabulary": str(bert / "vocab.txt")},
-        pretrained={"video": FROM_VIT, "text": from_bert(bert)},
+        text=BERT | {"vocabulary": str(bert_folder / "vocab.txt")},
+        pretrained={"video": FROM_VIT, "text": from_bert(bert_folder)},
     )
     before, params = taken(config, tiny_dataset)
     words = capsys.readouterr().err
     assert "as vit: 31 taken, 0 resampled, 0 missing, 2 unexpected" in words
     assert "as bert: 28 taken, 0 resampled, 0 missing, 2 unexpected" in words
-    table = load_file(bert / "model.safetensors")["embeddings.word_embeddings.weight"]
+    table = load_file(bert_folder / "model.safetensors")["embeddings.word_embeddings.weight"]
     np.testing.assert_array_equal(params["text"]["embed"]["embedding"], table)
     for part in before:
         assert same(before[part], params[part]) == (part not in ("video", "text"))
@@ -123,11 +153,11 @@ def test_what_does_not_fit_is_named_and_no_workdir_is_left(tiny_dataset, tmp_pat
     assert not (tmp_path / "w" / "config.json").exists()
 
 
-def test_a_text_towers_weights_want_the_tokens_that_they_know(tiny_dataset, bert):
-    config = tiny_config(tiny_dataset, pretrained={"text": from_bert(bert)}, text=BERT)
+def test_a_text_towers_weights_want_the_tokens_that_they_know(tiny_dataset, bert_folder):
+    config = tiny_config(tiny_dataset, pretrained={"text": from_bert(bert_folder)}, text=BERT)
     with pytest.raises(UserError, match=r"its 40 tokens are not the run's \d+; set config.text"):
         taken(config, tiny_dataset)
-    (bert / "vocab.txt").unlink()
+    (bert_folder / "vocab.txt").unlink()
     with pytest.raises(UserError, match="no vocabulary beside the text tower's weights"):
         taken(config, tiny_dataset)
 
@@ -190,8 +220,10 @@ def test_a_part_that_is_not_there_or_has_another_shape_is_refused(tiny_dataset, 
         taken(config, tiny_dataset)
 
 
-def test_a_vocabulary_is_read_without_case_unless_the_config_says_otherwise(tiny_dataset, bert):
-    text = BERT | {"vocabulary": str(bert / "vocab.txt")}
+def test_a_vocabulary_is_read_without_case_unless_the_config_says_otherwise(
+    tiny_dataset, bert_folder
+):
+    text = BERT | {"vocabulary": str(bert_folder / "vocab.txt")}
     for lowercase, first in ((True, 5), (False, 1)):
         run = run_config(tiny_config(tiny_dataset, text=text | {"lowercase": lowercase}))
         tokenizer = make_tokenizer(run, RecordSource(tiny_dataset))

@@ -44,7 +44,7 @@ def config_from(weights: Weights, options: ImportOptions) -> TextEncoderConfig:
     hidden = config.get("intermediate_size")
     if hidden is None:
         hidden = shape_of(weights, f"{prefix}{_LAYERS}0.{BERT.up}.weight", 2)[0]
-    depth = integer(weights, "num_hidden_layers", depth_of(weights, prefix + _LAYERS) or None)
+    depth = depth_of(weights, prefix + _LAYERS)
     pools = any(key.startswith(f"{prefix}pooler.") for key in weights.tensors)
     activation, epsilon = activation_of(weights), real(weights, "layer_norm_eps", 1e-12)
     return TextEncoderConfig(

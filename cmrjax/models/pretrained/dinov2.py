@@ -11,10 +11,10 @@ from cmrjax.models.pretrained.source import (
     activation_of,
     depth_of,
     heads_of,
-    integer,
     is_of,
     prefix_of,
     real,
+    whole,
 )
 from cmrjax.models.video_vit import VideoViTConfig
 
@@ -38,14 +38,17 @@ def config_from(weights: Weights, options: ImportOptions) -> VideoViTConfig:
     sizes = _sizes(weights)
     if real(weights, "mlp_ratio", 4) != 4:
         raise UserError(f"an MLP of {config['mlp_ratio']} x the width, not 4", where=weights.where)
-    depth = integer(weights, "num_hidden_layers", depth_of(weights, prefix + _LAYERS) or None)
+    depth = depth_of(weights, prefix + _LAYERS)
     table = weights.tensors.get(prefix + _REGISTERS)
     held = 0 if table is None else table.shape[1]
+    registers = config.get("num_register_tokens", held)
+    clip, tubelet = images.image_clip(sizes, options)
     return VideoViTConfig(
         size=(sizes.width, depth, heads_of(weights, options)),
-        **images.image_clip(sizes, options),
+        clip=clip,
+        tubelet=tubelet,
         cls_token=True,
-        registers=config.get("num_register_tokens", held),
+        registers=whole(weights, "num_register_tokens", registers, least=0),
         pool=options.pool or "cls",
         layer_scale=True,
         activation=activation_of(weights),

@@ -81,8 +81,8 @@ def block_entries(
     entries = []
     for i in range(depth):
         at = f"{prefix}{i}."
-        parts = tuple(f"{at}{names.attention}.{part}" for part in ("query", "key", "value"))
-        entries += qkv((*BLOCKS, "attention", "qkv"), parts, width, layer=i, bias=qkv_bias)
+        q, k, v = (f"{at}{names.attention}.{part}" for part in ("query", "key", "value"))
+        entries += qkv((*BLOCKS, "attention", "qkv"), (q, k, v), width, layer=i, bias=qkv_bias)
         entries += linear((*BLOCKS, "attention", "out"), at + names.out, width, width, layer=i)
         entries += linear((*BLOCKS, "up"), at + names.up, width, hidden, layer=i)
         entries += linear((*BLOCKS, "down"), at + names.down, hidden, width, layer=i)

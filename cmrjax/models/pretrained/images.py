@@ -1,6 +1,7 @@
 """What the image transformers have in common: positions of one frame, a class token, registers."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from cmrjax.core.errors import UserError
 from cmrjax.models.pretrained.entries import Entry, zeros
 from cmrjax.models.pretrained.files import Weights
 from cmrjax.models.pretrained.options import ImportOptions
-from cmrjax.models.pretrained.resample import require_grid, resample_positions
+from cmrjax.models.pretrained.resample import Grid, require_grid, resample_positions
 from cmrjax.models.pretrained.source import integer, pair, shape_of
 from cmrjax.models.video_vit import VideoViTConfig
 
@@ -54,14 +55,14 @@ def image_sizes(weights: Weights, *, patch: str, table: str) -> ImageSizes:
     return ImageSizes(width=width, channels=channels, patch=(h, w), grid=grid)
 
 
-def image_clip(sizes: ImageSizes, options: ImportOptions) -> dict[str, tuple[int, int, int]]:
+def image_clip(sizes: ImageSizes, options: ImportOptions) -> tuple[Grid, Grid]:
     """`clip` and `tubelet` of our config: `frames`, `size` and `tubelet_frames`, or one image."""
     tubelet = options.tubelet_frames or 1
     h, w = (
         options.size or cells * pixels
         for cells, pixels in zip(sizes.grid, sizes.patch, strict=True)
     )
-    return {"clip": (options.frames or tubelet, h, w), "tubelet": (tubelet, *sizes.patch)}
+    return (options.frames or tubelet, h, w), (tubelet, *sizes.patch)
 
 
 def position_entries(
@@ -101,12 +102,16 @@ def position_entries(
 
     moved = grid != (h, w)
     note = f"{grid[0]} x {grid[1]} to {h} x {w}, bicubic" if moved else ""
-    common = {"keys": (key,), "shapes": (shape,), "note": note, "resampled": moved}
+
+    def entry(name: str, convert: Callable[..., np.ndarray]) -> Entry:
+        return Entry(
+            path=(name,), keys=(key,), shapes=(shape,), convert=convert, note=note, resampled=moved
+        )
+
     if config.positions == "learned":
-        learned = Entry(path=("position",), convert=lambda x: np.tile(space(x), (t, 1)), **common)
-        return [*entries, learned]
+        return [*entries, entry("position", lambda x: np.tile(space(x), (t, 1)))]
     still = zeros(("time",), (t, width), "an image network knows no time")
-    return [*entries, Entry(path=("space",), convert=space, **common), still]
+    return [*entries, entry("space", space), still]
 
 
 def _token_entry(

@@ -10,7 +10,7 @@ import numpy as np
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.models.build import ModelConfig, kind_of
 from cmrjax.models.parameters import flatten, parameter_shapes, unflatten
-from cmrjax.models.pretrained import bert, dinov2, native, timm_vit, videomae, vit
+from cmrjax.models.pretrained import bert, dinov2, mvit, native, timm_vit, videomae, vit
 from cmrjax.models.pretrained.entries import Entry
 from cmrjax.models.pretrained.files import Weights
 from cmrjax.models.pretrained.options import ImportOptions
@@ -22,12 +22,12 @@ LAYOUTS: dict[str, ModuleType] = {
     "dinov2": dinov2,
     "videomae": videomae,
     "timm_vit": timm_vit,
+    "mvit": mvit,
     "cmrjax": native,
 }
 # Fields that weights say nothing of: how the network is computed, and what is made of its tokens.
-_FREE = frozenset(
-    {"variant", "size", "clip", "max_tokens", "pool", "remat", "scan", "unroll", "implementation"}
-) | {"dtype"}
+FREE = frozenset({"variant", "size", "clip", "max_tokens", "pool", "remat", "scan", "unroll"})
+FREE |= {"implementation", "dtype"}
 
 Params = dict[str, Any]
 
@@ -75,8 +75,8 @@ def load(
     if name not in LAYOUTS:
         raise UserError(f"unknown layout {name!r}", where="layout", fix=f"use {', '.join(LAYOUTS)}")
     module = LAYOUTS[name]
-    free = _FREE | set(module.FREE)
-    source = module.config_from(weights, options)
+    free = FREE | set(module.FREE)
+    source = _config_from(module, weights, options)
     differing: tuple[str, ...] = ()
     wanted = source
     if config is not None:
@@ -91,6 +91,16 @@ def load(
             raise UserError("no initial values for what is missing", where=weights.where)
         _complete(filled, initial(wanted))
     return Loaded(kind_of(wanted), wanted, unflatten(filled.arrays), report)
+
+
+def _config_from(module: ModuleType, weights: Weights, options: ImportOptions) -> ModelConfig:
+    try:
+        return module.config_from(weights, options)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        # A config.json may hold anything, lists and dicts where numbers belong.
+        raise UserError(
+            f"not a config.json of this layout ({error})", where=weights.where
+        ) from error
 
 
 def detect(weights: Weights) -> str:
@@ -235,7 +245,8 @@ def _complete(filled: _Filled, initial: Params) -> None:
     """Fills what was allowed to be missing with initial values."""
     values = flatten(initial)
     for path, layers in filled.incomplete.items():
-        if path not in filled.arrays or None in layers:
+        rows = [layer for layer in layers if layer is not None]
+        if path not in filled.arrays or len(rows) < len(layers):
             filled.arrays[path] = values[path]
         else:
-            filled.arrays[path][layers] = np.asarray(values[path])[layers]
+            filled.arrays[path][rows] = np.asarray(values[path])[rows]

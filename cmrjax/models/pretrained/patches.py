@@ -1,5 +1,7 @@
 """From a network's patch embedding of colour images to ours of grey clips, exactly."""
 
+from typing import Any
+
 import numpy as np
 
 from cmrjax.core.errors import UserError
@@ -153,28 +155,34 @@ def normalisation(
     return np.array(mean, np.float64), np.array(std, np.float64), origin
 
 
-def _own_normalisation(weights: Weights) -> tuple[tuple, tuple, str]:
+def _own_normalisation(weights: Weights) -> tuple[tuple[float, ...], tuple[float, ...], str]:
     fix = "give mean and std, over values 0..1, as the source was trained"
     own = weights.preprocessor
     if own is not None and "image_mean" in own:
         if own.get("do_normalize", True) is False:
             return (0.0,), (1.0,), "preprocessor_config.json (none)"
-        factor = own.get("rescale_factor", 1 / 255)
-        if own.get("do_rescale", True) is not True or abs(factor * 255 - 1) > 1e-6:
+        factor = _floats([own.get("rescale_factor", 1 / 255)])
+        scaled = own.get("do_rescale", True) is True and factor
+        if not scaled or abs(factor[0] * 255 - 1) > 1e-6:
             raise UserError("its values are not scaled to 0..1", where=weights.where, fix=fix)
         mean, std, origin = own["image_mean"], own.get("image_std"), "preprocessor_config.json"
     else:
-        timm = (weights.config or {}).get("pretrained_cfg") or {}
+        timm = (weights.config or {}).get("pretrained_cfg")
+        timm = timm if isinstance(timm, dict) else {}
         mean, std, origin = timm.get("mean"), timm.get("std"), "config.json"
     if mean is None or std is None:
         raise UserError("nothing says how its input was normalised", where=weights.where, fix=fix)
-    try:
-        values = tuple(float(v) for v in mean), tuple(float(v) for v in std)
-    except (TypeError, ValueError):
-        values = (), ()
-    if not values[0] or any(v <= 0 for v in values[1]):
+    means, stds = _floats(mean), _floats(std)
+    if not means or not stds or min(stds) <= 0:
         raise UserError(f"mean {mean}, std {std}", where=f"{weights.where}: {origin}", fix=fix)
-    return *values, origin
+    return means, stds, origin
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    """The numbers of a list; none if it is no such list."""
+    numbers = values if isinstance(values, list | tuple) else []
+    plain = [v for v in numbers if isinstance(v, int | float) and np.isfinite(v)]
+    return tuple(map(float, plain)) if len(plain) == len(numbers) else ()
 
 
 def _numbers(values: np.ndarray) -> str:

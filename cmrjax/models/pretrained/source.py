@@ -2,11 +2,14 @@
 
 import math
 import re
+from typing import Any
 
 from cmrjax.core.errors import UserError
 from cmrjax.models.pretrained.files import Weights
 from cmrjax.models.pretrained.options import ImportOptions
 
+# More is no network but a mistake, or meant to fill the memory.
+MAX_DEPTH = 1000
 # Names of activations -> ours. torch's `gelu` is the exact one.
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -31,14 +34,27 @@ def prefix_of(weights: Weights, marker: str) -> str:
     return min(found, key=len, default="")
 
 
-def depth_of(weights: Weights, start: str) -> int:
-    """How many layers there are whose keys begin with `start`, by the highest number."""
+def depth_of(weights: Weights, start: str, said: Any = None) -> int:
+    """How many layers there are: what config.json says, or the highest number in the keys.
+
+    Args:
+        weights: the source.
+        start: what the keys of layers begin with, before the number.
+        said: what another config than Hugging Face's says.
+
+    Raises:
+        UserError: none, or more than any network has.
+    """
     numbers = [
         int(number.group(1))
         for key in weights.tensors
         if (number := re.match(re.escape(start) + r"(\d+)\.", key))
     ]
-    return max(numbers, default=-1) + 1
+    found = max(numbers, default=-1) + 1 if said is None else whole(weights, "depth", said)
+    depth = integer(weights, "num_hidden_layers", found)
+    if depth > MAX_DEPTH:
+        raise UserError(f"{depth} layers", where=f"{weights.where}: config.json")
+    return depth
 
 
 def integer(weights: Weights, key: str, fallback: int | None = None) -> int:
@@ -50,7 +66,16 @@ def integer(weights: Weights, key: str, fallback: int | None = None) -> int:
     value = (weights.config or {}).get(key, fallback)
     if value is None:
         raise UserError(f"nothing says {key}", where=weights.where, fix="put its config.json there")
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    return whole(weights, key, value)
+
+
+def whole(weights: Weights, key: str, value: Any, least: int = 1) -> int:
+    """The value, if it is a whole number of at least so much.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{key} = {value!r}", where=f"{weights.where}: config.json")
     return value
 

@@ -11,7 +11,7 @@ from cmrjax.models.pretrained.files import Weights
 from cmrjax.models.pretrained.hf import BLOCKS
 from cmrjax.models.pretrained.options import ImportOptions
 from cmrjax.models.pretrained.patches import patch_entries
-from cmrjax.models.pretrained.source import depth_of, heads_of, shape_of
+from cmrjax.models.pretrained.source import depth_of, heads_of, shape_of, whole
 from cmrjax.models.video_vit import VideoViTConfig
 
 FREE = images.FREE
@@ -37,13 +37,15 @@ def config_from(weights: Weights, options: ImportOptions) -> VideoViTConfig:
         raise UserError(f"no {wrong[0]} network can be read", where=f"{weights.where}: config.json")
     if _argument(weights, "mlp_ratio") not in (None, 4):
         raise UserError("an MLP of another width than 4 x the tokens'", where=weights.where)
-    depth = _argument(weights, "depth") or depth_of(weights, "blocks.")
+    depth = depth_of(weights, "blocks.", _argument(weights, "depth"))
     prefix = _prefix(weights)
     pooled = any(key.startswith("fc_norm.") for key in weights.tensors)
     mean = pooled or _argument(weights, "global_pool") == "avg"
+    clip, tubelet = images.image_clip(_sizes(weights, prefix), options)
     return VideoViTConfig(
         size=(width, depth, _heads(weights, options, architecture, width)),
-        **images.image_clip(_sizes(weights, prefix), options),
+        clip=clip,
+        tubelet=tubelet,
         cls_token="cls" in prefix.tokens,
         registers=prefix.registers,
         pool=options.pool or ("mean" if mean else "cls"),
@@ -143,7 +145,7 @@ def _sizes(weights: Weights, prefix: _Prefix) -> images.ImageSizes:
 
 
 def _heads(weights: Weights, options: ImportOptions, architecture: str, width: int) -> int:
-    known = _argument(weights, "num_heads") or 0
+    known = whole(weights, "num_heads", _argument(weights, "num_heads") or 0, least=0)
     named = re.match(r"(?:vit|deit3?)_(\w+?)_patch\d", architecture)
     if not known and named and HEADS.get(named.group(1), (0, 0))[0] == width:
         known = HEADS[named.group(1)][1]

@@ -22,6 +22,8 @@ from cmrjax.models.pretrained.source import (
 from cmrjax.models.video_vit import VideoViTConfig
 
 FREE = ()
+# Its positions are computed from the config alone, which must not fill the memory.
+_MAX_TOKENS = 2**18
 _LAYERS = "encoder.layer."
 _PATCH = "embeddings.patch_embeddings.projection"
 
@@ -54,7 +56,10 @@ def config_from(weights: Weights, options: ImportOptions) -> VideoViTConfig:
             where=weights.where,
         )
     h, w = pair(weights, "patch_size", 16)
-    depth = integer(weights, "num_hidden_layers", depth_of(weights, prefix + _LAYERS) or None)
+    if (frames // tubelet) * (rows // h) * (columns // w) > _MAX_TOKENS:
+        clip = f"{frames} x {rows} x {columns}"
+        raise UserError(f"clips of {clip}", where=f"{weights.where}: config.json")
+    depth = depth_of(weights, prefix + _LAYERS)
     return VideoViTConfig(
         size=(width, depth, heads_of(weights, options)),
         clip=(options.frames or frames, options.size or rows, options.size or columns),

@@ -38,10 +38,12 @@ def config_from(weights: Weights, options: ImportOptions) -> VideoViTConfig:
     hidden = integer(weights, "intermediate_size", 4 * sizes.width)
     if hidden != 4 * sizes.width:
         raise UserError(f"an MLP of {hidden}, not 4 x {sizes.width}", where=weights.where)
-    depth = integer(weights, "num_hidden_layers", depth_of(weights, prefix + _LAYERS) or None)
+    depth = depth_of(weights, prefix + _LAYERS)
+    clip, tubelet = images.image_clip(sizes, options)
     return VideoViTConfig(
         size=(sizes.width, depth, heads_of(weights, options)),
-        **images.image_clip(sizes, options),
+        clip=clip,
+        tubelet=tubelet,
         cls_token=True,
         pool=options.pool or "cls",
         activation=activation_of(weights),

@@ -1,9 +1,13 @@
 """Networks of transformers and timm give here what they gave there, or a load report."""
 
+import contextlib
+import copy
 import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.models.pretrained.files import Weights, read_weights
@@ -290,6 +294,32 @@ def test_a_network_that_we_do_not_have_is_refused(name, config, message, tmp_pat
     folder = changed(name, tmp_path / "m", config=config)
     with pytest.raises(UserError, match=message):
         load(read_weights(folder), options=options(name))
+
+
+ANYTHING = ("x", -1, 0, None, [], {}, True, False, [3], [1, 2, 3], 10**6, 2.5, ["a", "b"])
+
+
+def keys_of(config, before=()):
+    """Paths of all values of a config."""
+    for key, value in config.items():
+        yield (*before, key)
+        yield from keys_of(value, (*before, key)) if isinstance(value, dict) else ()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_value_in_a_config_is_taken_or_refused_in_one_line(data):
+    name = data.draw(st.sampled_from(sorted(LAYOUTS)))
+    weights = read_weights(GOLDEN / name)
+    config = copy.deepcopy(weights.config)
+    *path, last = data.draw(st.sampled_from(list(keys_of(config))))
+    place = config
+    for part in path:
+        place = place[part]
+    place[last] = data.draw(st.sampled_from(ANYTHING))
+    changed = dataclasses.replace(weights, config=config)
+    with contextlib.suppress(UserError):
+        load(changed, layout=LAYOUTS[name], options=options(name))
 
 
 def test_a_layout_that_fits_none_or_is_unknown_lists_what_was_seen():

@@ -80,6 +80,8 @@ def test_the_options_come_before_what_lies_beside_the_weights(preprocessor, opti
         ({"image_mean": [0.5] * 2, "image_std": [1.0] * 2}, "for 3 channels"),
         ({"image_mean": [0.5] * 3, "image_std": [1] * 3, "rescale_factor": 0.5}, "not scaled"),
         ({"image_mean": [0.5] * 3, "image_std": [1] * 3, "do_rescale": False}, "not scaled"),
+        ({"image_mean": [0.5] * 3, "image_std": [1] * 3, "rescale_factor": "1"}, "not scaled"),
+        ({"image_mean": [0.5, None, 1], "image_std": [1] * 3}, "mean"),
     ],
 )
 def test_a_normalisation_that_is_not_known_is_refused(preprocessor, message):
