@@ -129,15 +129,21 @@ class Reader:
     def match(self, data: bytes) -> tuple[Values, str, bool, int] | None:
         """Wanted values, transfer syntax, explicitness and end of a file of a kind that is known.
 
-        The caller makes sure that what comes next is not below `stop`.
+        Returns:
+            Nothing for other files, and where the bytes end too soon to tell.
         """
         for i, kind in enumerate(self._kinds):
-            if (found := kind.match(data)) is not None:
-                self._hits += 1
-                if i:  # the latest first
-                    others = self._kinds[:i] + self._kinds[i + 1 :]
-                    self._kinds = (kind, *others)
-                return found[0], kind.syntax, kind.explicit, found[1]
+            if (found := kind.match(data)) is None:
+                continue
+            values, at = found
+            following = int.from_bytes(data[at : at + 2], "little") << 16
+            following |= int.from_bytes(data[at + 2 : at + 4], "little")
+            if following < self.stop or at + 12 > len(data):
+                continue
+            self._hits += 1
+            if i:  # the latest first
+                self._kinds = (kind, *self._kinds[:i], *self._kinds[i + 1 :])
+            return values, kind.syntax, kind.explicit, at
         return None
 
     def learn(self, data: bytes, at: int, values: Values, *, syntax: str, explicit: bool) -> None:

@@ -49,7 +49,14 @@ class _Process:
         with theirs:
             number = theirs.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cmrjax.data.dicom.guarded", str(number), str(MEMORY_BYTES)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "cmrjax.data.dicom.guarded",
+                    str(number),
+                    str(MEMORY_BYTES),
+                ],
                 pass_fds=[number],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -71,8 +71,9 @@ def answer(question: dict[str, Any]) -> _Answer:
         return {"reason": rejected.reason}, []
     except MemoryError:
         return {"reason": Reason.TOO_LARGE}, []
-    except Exception:  # parsers and decoders raise whatever they like
-        return {"reason": Reason.UNREADABLE}, []
+    except BaseException:  # parsers raise whatever they like; a decoder's panic is no Exception
+        decoding = question["task"] == "frames"
+        return {"reason": Reason.UNDECODABLE if decoding else Reason.UNREADABLE}, []
 
 
 def serve(line: socket.socket) -> None:

@@ -138,26 +138,23 @@ def inflate(packed: bytes) -> bytes:
 
 
 def _parse(data: bytes, size: int, reader: Reader) -> Header:
-    known = reader.match(data)
-    if known is not None:
+    if (known := reader.match(data)) is not None:
         values, syntax, explicit, at = known
-        if at + 12 <= len(data):
-            tag, begin, length = _element(data, at, explicit=explicit)
-            if tag >= reader.stop:
-                return _header(values, syntax, tag, begin, length, size)
+        return _header(values, syntax, *_element(data, at, explicit=explicit), size)
     whole = len(data) >= size
     content, start, syntax = data_set(data)
-    explicit = syntax != IMPLICIT
+    explicit, inflated = syntax != IMPLICIT, content is not data
     values, at = reader.walk(content, start, explicit=explicit, stop=reader.stop)
     if at + 12 > len(content):
         if not whole:
             raise Short
         return Header(values, syntax)
-    if content is data:
+    tag, offset, length = _element(content, at, explicit=explicit)
+    if not inflated:
         reader.learn(data, start, values, syntax=syntax, explicit=explicit)
-    else:
-        size = len(content)
-    return _header(values, syntax, *_element(content, at, explicit=explicit), size)
+    elif tag in PIXEL_TAGS and not whole:  # how long it is, its end alone tells
+        raise Short
+    return _header(values, syntax, tag, offset, length, len(content) if inflated else size)
 
 
 def _element(data: bytes, at: int, *, explicit: bool) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from cmrjax.data.reasons import Reason, Rejected
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _SPACING_MM = (0.05, 50.0)
+_MOST_SLOPE, _MOST_INTERCEPT = 1e6, 1e9  # beyond them float32 loses the image
 _KIND = (
     *(tags.MODALITY, tags.SOP_CLASS, tags.IMAGE_TYPE, tags.BURNED_IN),
     *(tags.CONVERSION_TYPE, tags.SERIES_DESCRIPTION),
@@ -173,6 +174,10 @@ def _image(
     spacing = tags.numbers(get(tags.SPACING, b""))
     if not _placed(position, orientation, spacing):
         raise Rejected(Reason.NO_GEOMETRY)
+    slope = _first(tags.numbers(get(tags.SLOPE, b"")), 1.0)
+    intercept = _first(tags.numbers(get(tags.INTERCEPT, b"")), 0.0)
+    if not (0 < abs(slope) <= _MOST_SLOPE and abs(intercept) <= _MOST_INTERCEPT):
+        raise Rejected(Reason.BAD_PIXELS)
     philips = get(tags.PHILIPS_CREATOR, b"").strip() == PHILIPS
     return Image(
         layout=layout,
@@ -193,8 +198,8 @@ def _image(
         position=position,
         orientation=orientation,
         spacing=spacing,
-        slope=_first(tags.numbers(get(tags.SLOPE, b"")), 1.0),
-        intercept=_first(tags.numbers(get(tags.INTERCEPT, b"")), 0.0),
+        slope=slope,
+        intercept=intercept,
         inverted=get(tags.PHOTOMETRIC, b"").strip(b"\0 ") == b"MONOCHROME1",
         identifiers=identifiers,
         dropped=dropped_planes(own),

@@ -74,6 +74,8 @@ class Walk:
         self._implicit: dict[bytes, _Step] = {}
 
     def _learn(self, head: bytes, explicit: bool) -> _Step:
+        if len(head) < 8:
+            raise Short
         tag, length, _ = head_of(head, explicit=explicit)
         if length in (-1, UNDEFINED) or tag in self.entered:
             step = tag, 8, _LOOK

@@ -1,0 +1,110 @@
+"""Reads damaged files: `python -m tests.data.dicom.fuzz FOLDER [--count 10000] [--seed 0]`.
+
+Every one must give pixels or a reason. Prints what came out, how often, how long and how much
+memory it took; stops at anything else, with the file kept.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cmrjax.data.dicom import Rejected, guard, read_images, read_pixels, study_of
+from cmrjax.data.dicom.header import read_header
+from cmrjax.data.dicom.layout import layout_of
+from cmrjax.data.dicom.pixels import stored_pixels
+from tests.data.dicom.mutate import mutate
+
+
+@dataclass
+class Outcome:
+    """What a run of the fuzzer saw.
+
+    Args:
+        images: how often each step ended in pixels or in which reason.
+        pixels: the same of decoding, whatever the file shows.
+        slowest_s: seconds that the slowest file took.
+    """
+
+    images: Counter[str] = field(default_factory=Counter)
+    pixels: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+
+
+def look(path: str, outcome: Outcome) -> None:
+    """Reads one file in both ways: as `prepare` does, and its pixels whatever they show."""
+    start = time.monotonic()
+    try:
+        study_of(path)
+        images = read_images(path)
+        found = read_pixels(images[:50])
+        assert found.dtype == np.float32
+        outcome.images["pixels"] += 1
+    except Rejected as rejected:
+        outcome.images[rejected.reason] += 1
+    try:
+        layout = layout_of(path, read_header(path))
+        stored_pixels(layout, range(min(layout.shape.frames, 50)))
+        outcome.pixels["pixels"] += 1
+    except Rejected as rejected:
+        outcome.pixels[rejected.reason] += 1
+    outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - start)
+
+
+def run(sources: Sequence[Path], count: int, seed: int, folder: Path) -> Outcome:
+    """Reads damaged copies of files.
+
+    Args:
+        sources: the files, unharmed.
+        count: how many copies.
+        seed: fixes them.
+        folder: where each copy lies for a moment.
+    """
+    outcome, path = Outcome(), folder / "mutant"
+    contents = [source.read_bytes() for source in sources]
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        path.write_bytes(mutate(contents[number % len(contents)], rng))
+        look(str(path), outcome)
+    return outcome
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fuzzes the files of some folders and prints figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.data.dicom.fuzz", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="+", help="files to damage")
+    parser.add_argument("--count", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    sources = sorted(p for folder in args.folder for p in folder.rglob("*") if p.is_file())
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run(sources, args.count, args.seed, Path(folder))
+    guard.close()
+    peaks = {
+        name: resource.getrusage(who).ru_maxrss // 1024
+        for name, who in (("parent", resource.RUSAGE_SELF), ("guard", resource.RUSAGE_CHILDREN))
+    }
+    figures = {
+        "files": len(sources),
+        "mutations": args.count,
+        "seconds": round(time.monotonic() - start, 1),
+        "slowest_s": round(outcome.slowest_s, 2),
+        "peak_mb": peaks,
+        "images": dict(outcome.images.most_common()),
+        "pixels": dict(outcome.pixels.most_common()),
+    }
+    print(json.dumps(figures, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
