@@ -9,7 +9,7 @@ from pathlib import Path
 from cmrjax.core.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
-GOLDEN = ROOT / "tests" / "golden"
+GOLDEN = ROOT / "tests" / "golden" / "configs"
 COMMAND = "python -m tests.refresh_goldens"
 # Golden file -> what follows `--config configs/`. Every file in configs/ has at least one.
 CONFIGS = {
