@@ -18,8 +18,8 @@ from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTowerConfig
 
 TOLERANCE = 1e-4
-# One and several: a batch size that was baked in shows.
-_BATCHES = (1, 3)
+# Several and one: a batch size that was baked in shows.
+_BATCHES = (3, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,14 +137,13 @@ def check(
     Raises:
         CmrjaxError: the outputs differ by more than `TOLERANCE`, relative, or are not finite.
     """
-    reference = jax.jit(source.function)
+    array = source.example(max(_BATCHES))
+    expected = [np.asarray(out, np.float64) for out in jax.jit(source.function)(array)]
     absolute = relative = 0.0
     for batch in _BATCHES:
-        array = source.example(batch)
-        for name, ours, theirs in zip(
-            source.outputs, reference(array), exported(array), strict=True
-        ):
-            ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        found = exported(array[:batch])
+        for name, whole, theirs in zip(source.outputs, expected, found, strict=True):
+            ours, theirs = whole[:batch], np.asarray(theirs, np.float64)
             if ours.shape != theirs.shape:
                 raise CmrjaxError(f"{name} has shape {theirs.shape}, not {ours.shape}", where=what)
             apart = float(np.abs(ours - theirs).max())

@@ -16,7 +16,7 @@ FORMS = {
     "joint": VideoViTConfig(**SHAPE, cls_token=True, registers=1, pool="attention"),
     "factorised": VideoViTConfig(**SHAPE, attention="factorised", temporal_depth=1),
     "divided": VideoViTConfig(**SHAPE, attention="divided", cls_token=True, pool="cls"),
-    "mvit": MViTConfig(clip=(4, 32, 32), size=(8, 2, 1), stages=(1,)),
+    "mvit": MViTConfig(clip=(2, 16, 16), size=(8, 2, 1), stages=(1,)),
     "text": TextEncoderConfig(vocabulary=30, max_tokens=6, width=16, depth=1, heads=2),
     "bert": TextEncoderConfig(
         vocabulary=30, max_tokens=6, width=16, depth=1, heads=2, style="bert", pool="pooler"

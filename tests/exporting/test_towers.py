@@ -81,6 +81,7 @@ def test_an_equal_program_differs_by_nothing():
         (lambda x: (2.01 * x,), "z differs from the source by 5.0e-03"),
         (lambda x: (np.full_like(x, np.nan),), "z differs from the source by nan"),
         (lambda x: (2 * x[:1],), r"z has shape \(1, 4\), not \(3, 4\)"),
+        (lambda x: (2 * np.pad(x, ((0, 3 - len(x)), (0, 0))),), r"shape \(3, 4\), not \(1, 4\)"),
     ],
 )
 def test_a_program_that_differs_is_refused(wrong, says):
