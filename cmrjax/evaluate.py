@@ -16,7 +16,8 @@ from cmrjax.core.distributed import use_compilation_cache
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError
 from cmrjax.core.sections import to_dataclass
 from cmrjax.evals.base import read_rows, rebuild_results
-from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.config import EvalConfig
+from cmrjax.evals.jobs import Job
 from cmrjax.evals.origin import FolderOrigin, Origin, WorkdirOrigin
 from cmrjax.evals.tables import format_rows
 

@@ -14,7 +14,7 @@ from cmrjax.data.contract import load_checkpoint_contract, require_same
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLITS_FILE
 from cmrjax.evals.base import RESULTS, read_rows
-from cmrjax.evals.jobs import EVALUATORS
+from cmrjax.evals.config import EVALUATORS
 from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import (
     CARD_FILE,

@@ -7,7 +7,7 @@ import pytest
 from cmrjax.core.config import load_config
 from cmrjax.core.sections import to_dataclass
 from cmrjax.data.contract import InputContract
-from cmrjax.evals.jobs import EvalConfig
+from cmrjax.evals.config import EvalConfig
 from cmrjax.experiment import make_objective, run_config
 from cmrjax.objectives.contrastive import Contrastive
 from tests.refresh_goldens import COMMAND, CONFIGS, GOLDEN, ROOT, resolved

@@ -21,7 +21,8 @@ from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import save_checkpoint_contract, save_contract
 from cmrjax.data.records import RecordSource
 from cmrjax.evals.base import read_rows
-from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.config import EvalConfig
+from cmrjax.evals.jobs import Job
 from cmrjax.evals.origin import WorkdirOrigin
 from cmrjax.evals.predictions import read_predictions
 from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config

@@ -10,7 +10,8 @@ from cmrjax import evaluate as job
 from cmrjax.core.errors import UserError
 from cmrjax.data.contract import save_contract
 from cmrjax.evals.base import read_rows
-from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.config import EvalConfig
+from cmrjax.evals.jobs import Job
 from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import read_model_folder, write_model_folder
 from cmrjax.evals.origin import FolderOrigin, WorkdirOrigin, load_trained_model

@@ -11,8 +11,9 @@ from typing import Any
 from cmrjax.core.errors import UserError
 from cmrjax.data.records import RecordSource, Study, studies
 from cmrjax.data.splits import SPLIT_NAMES
+from cmrjax.evals.config import EvalConfig
 from cmrjax.evals.embeddings import Cohort, read_cohort
-from cmrjax.evals.jobs import EvalConfig, Job
+from cmrjax.evals.jobs import Job
 from cmrjax.evals.origin import WorkdirOrigin
 from cmrjax.evals.workdir_encoder import load_encoder
 from cmrjax.evals.zero_shot import Ensemble, load_prompts

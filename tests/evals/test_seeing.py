@@ -12,9 +12,9 @@ from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource
 from cmrjax.evals import metrics, seeing
 from cmrjax.evals.base import read_rows
+from cmrjax.evals.config import EvalConfig
 from cmrjax.evals.embeddings import read_cohort
 from cmrjax.evals.encoder import Encoder, NoTextTowerError
-from cmrjax.evals.jobs import EvalConfig
 from cmrjax.evals.origin import WorkdirOrigin
 from cmrjax.evals.predictions import read_predictions, to_csv
 from cmrjax.evals.tower_attention import NoMapError
