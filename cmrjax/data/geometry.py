@@ -43,8 +43,14 @@ def parallel(a: Vector, b: Vector) -> bool:
     return bool(((u * v).sum(1) > SAME_ORIENTATION_COS).all())
 
 
-def group_positions(values: Sequence[float]) -> list[list[int]]:
+def group_positions(
+    values: Sequence[float], *, within: float = SAME_POSITION_MM
+) -> list[list[int]]:
     """Groups equal positions.
+
+    Args:
+        values: positions in mm.
+        within: neighbours closer than this are equal.
 
     Returns:
         Indices into `values`, a list for each position, positions rising.
@@ -56,7 +62,7 @@ def group_positions(values: Sequence[float]) -> list[list[int]]:
     order = sorted(range(len(values)), key=lambda i: (values[i], i))
     groups: list[list[int]] = []
     for i in order:
-        if groups and values[i] - values[groups[-1][-1]] < SAME_POSITION_MM:
+        if groups and values[i] - values[groups[-1][-1]] < max(within, SAME_POSITION_MM):
             groups[-1].append(i)
         else:
             groups.append([i])

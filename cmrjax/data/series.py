@@ -7,13 +7,16 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from cmrjax.data import geometry, planes, views
 from cmrjax.data.dicom.image import Image
+from cmrjax.data.phases import covered_ms, cycle_of, scan_order
 
-MIN_PHASES = 6
-_PHASE_IMAGE_TYPES = frozenset(("P", "PHASE", "PHASE MAP", "VELOCITY", "FLOW_ENCODED"))
-_SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 3000.0
+# Of a stack's median: a slice that covers less of the cycle was interrupted.
+_WHOLE = 0.6
+# Of a stack's gap: slices closer than this are one, scanned again after the patient moved.
+_SAME_SLICE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -54,34 +57,12 @@ def _parallel_groups(images: Iterable[Image]) -> list[list[Image]]:
     return groups
 
 
-def phase_order(image: Image) -> tuple[float, float, str, int]:
-    """The key that sorts phases: TriggerTime, then InstanceNumber; unknown ones come first."""
-    known = (-1.0 if math.isnan(v) else v for v in (image.trigger, image.instance))
-    return (*known, image.sop_uid, image.frame)  # type: ignore[return-value]
-
-
-def _why_no_cine(images: Sequence[Image]) -> str | None:
-    """The reason that one position's images are no cine, or nothing."""
-    if views.names_other_imaging(images[0].series_description):
-        return "named_other_imaging"
-    if _PHASE_IMAGE_TYPES.intersection(images[0].image_type):
-        return "flow"
-    if len({i.inversion_time for i in images if not math.isnan(i.inversion_time)}) > 1:
-        return "varying_inversion_time"
-    if len(images) < MIN_PHASES:
-        return "one_phase" if len(images) == 1 else "few_phases"
-    times = [i.trigger for i in images if not math.isnan(i.trigger)]
-    if times and not _SHORTEST_CYCLE_MS <= max(times) - min(times) <= _LONGEST_CYCLE_MS:
-        return "no_cardiac_cycle"
-    return None
-
-
 def _split_series(
     images: Sequence[Image], rejected: Counter[str]
 ) -> list[tuple[planes.Group, list[Cine]]]:
     """One series' cines, a position each, not yet numbered; those of one plane together."""
     out = []
-    for group in _parallel_groups(sorted(images, key=phase_order)):
+    for group in _parallel_groups(sorted(images, key=scan_order)):
         try:
             direction = geometry.normal(group[0].orientation)
         except ValueError:
@@ -90,11 +71,8 @@ def _split_series(
         places = [geometry.position(i.position, direction) for i in group]
         found = []
         for members in geometry.group_positions(places):
-            phases = sorted((group[i] for i in members), key=phase_order)
-            if reason := _why_no_cine(phases):
-                rejected[reason] += 1
-            else:
-                found.append(Cine("", tuple(phases), places[members[0]]))
+            if phases := cycle_of([group[i] for i in members], rejected):
+                found.append(Cine("", phases, places[members[0]]))
         if found:
             names = views.readings(group[0].series_description)
             plane = planes.Group(names, direction, tuple(c.position_mm for c in found))
@@ -104,16 +82,36 @@ def _split_series(
 
 def _number(stack: Sequence[Cine], rejected: Counter[str]) -> list[Cine]:
     """Sorts a stack's slices and numbers them; of a slice scanned twice the later one stays."""
+    whole = _whole(stack)
+    rejected["incomplete"] += len(stack) - len(whole)
     kept = []
-    for members in geometry.group_positions([c.position_mm for c in stack]):
+    for members in _slices([c.position_mm for c in whole]):
         same = sorted(
-            (stack[i] for i in members),
+            (whole[i] for i in members),
             key=lambda c: (c.images[0].series_number, c.images[0].series_uid),
         )
         rejected["repeated"] += len(same) - 1
         kept.append(same[-1])
     gap = geometry.gap([c.position_mm for c in kept])
     return [Cine(c.view, c.images, c.position_mm, i, gap) for i, c in enumerate(kept)]
+
+
+def _whole(stack: Sequence[Cine]) -> list[Cine]:
+    """The slices whose scan was not interrupted."""
+    covered = [covered_ms(cine.images) for cine in stack]
+    if any(math.isnan(ms) for ms in covered):
+        covered = [len(cine.images) for cine in stack]
+    least = _WHOLE * median(covered)
+    return [cine for cine, has in zip(stack, covered, strict=True) if has >= least]
+
+
+def _slices(positions: Sequence[float]) -> list[list[int]]:
+    """Groups the positions of one slice, positions rising."""
+    groups = geometry.group_positions(positions)
+    if len(groups) < 3:
+        return groups
+    gap = geometry.gap([positions[members[0]] for members in groups])
+    return geometry.group_positions(positions, within=_SAME_SLICE * gap)
 
 
 def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:

@@ -4,6 +4,7 @@ import pytest
 from cmrjax.data.dicom import read_images
 from cmrjax.data.series import cines_of
 from tests.data.builders import write_cine
+from tests.data.dicom.build import pixels, write_enhanced
 
 
 def found(folder):
@@ -116,3 +117,33 @@ def test_orientation_noise_and_repeated_files_do_no_harm(tmp_path):
     assert len(cines) == 1
     assert len(cines[0].images) == 8
     assert not rejected
+
+
+def test_an_interrupted_slice_does_not_replace_the_whole_one(tmp_path):
+    for i in range(4):
+        write_cine(tmp_path, series=i + 1, position=10.0 * i, phases=12, SeriesNumber=i + 1)
+    write_cine(tmp_path, series=9, position=20.0, phases=6, SeriesNumber=9)
+    cines, rejected = found(tmp_path)
+    assert [len(c.images) for c in cines] == [12] * 4
+    assert rejected == {"incomplete": 1}
+
+
+def test_a_slice_scanned_again_a_little_beside_is_the_same_slice(tmp_path):
+    for i in range(4):
+        write_cine(tmp_path, series=i + 1, position=10.0 * i, SeriesNumber=i + 1)
+    write_cine(tmp_path, series=9, position=21.5, SeriesNumber=9)
+    cines, rejected = found(tmp_path)
+    assert [c.position_mm for c in cines] == [0, 10, 21.5, 30]
+    assert {c.gap_mm for c in cines} == {10.0}
+    assert rejected == {"repeated": 1}
+
+
+def test_the_slices_of_an_enhanced_image(tmp_path):
+    frames = np.stack([pixels() + i for i in range(24)])
+    places = [(0, 0, 8.0 * (i % 3)) for i in range(24)]
+    times = [40.0 * (i // 3) for i in range(24)]
+    write_enhanced(tmp_path / "x.dcm", frames, places, times)
+    cines, rejected = found(tmp_path)
+    assert not rejected
+    assert [c.position_mm for c in cines] == [0, 8, 16]
+    assert [[i.frame for i in c.images] for c in cines] == [list(range(k, 24, 3)) for k in range(3)]

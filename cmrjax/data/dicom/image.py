@@ -39,6 +39,7 @@ class Image:
     accession: str
     series_description: str
     series_number: float
+    acquisition: float
     instance: float
     trigger: float
     phase: float
@@ -189,6 +190,7 @@ def _image(
         accession=tags.text(get(tags.ACCESSION, b""), charset),
         series_description=tags.text(get(tags.SERIES_DESCRIPTION, b""), charset),
         series_number=_first(tags.numbers(get(tags.SERIES_NUMBER, b""))),
+        acquisition=_first(tags.numbers(get(tags.ACQUISITION, b""))),
         instance=_first(tags.numbers(get(tags.INSTANCE, b""))),
         trigger=_trigger(own),
         phase=_first(tags.numbers(get(tags.PHILIPS_PHASE, b""))) if philips else math.nan,

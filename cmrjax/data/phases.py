@@ -1,0 +1,125 @@
+"""The images of one slice position as the phases of a cycle, in order, each once.
+
+Scanners say when an image was taken in several ways, and not every export keeps all of them. The
+first that tells all images apart gives the order; what was scanned twice counts once.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cmrjax.data import views
+from cmrjax.data.dicom.image import Image
+
+MIN_PHASES = 6
+_PHASE_IMAGE_TYPES = frozenset(("P", "PHASE", "PHASE MAP", "VELOCITY", "FLOW_ENCODED"))
+_SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 3000.0
+# Frames are taken to be evenly spread: a hole of this share of the cycle would bend its time.
+_HOLE = 0.25
+_UNEVEN = 1.5
+_TIMES: tuple[Callable[[Image], float], ...] = (
+    lambda image: image.trigger,
+    lambda image: image.phase,
+    lambda image: image.temporal,
+)
+
+
+def cycle_of(images: Sequence[Image], rejected: Counter[str]) -> tuple[Image, ...]:
+    """The phases of a slice position, in order.
+
+    Args:
+        images: all images of one series there.
+        rejected: counts what is left out, by reason.
+
+    Returns:
+        Nothing where they are no cine.
+    """
+    phases, repeated = in_order(_last_round(images))
+    reason = _why_no_cine(images, phases)
+    if reason is not None:
+        rejected[reason] += 1
+        return ()
+    rejected["repeated_phases"] += repeated or len(phases) < len(images)
+    return phases
+
+
+def _why_no_cine(images: Sequence[Image], phases: Sequence[Image]) -> str | None:
+    if views.names_other_imaging(images[0].series_description):
+        return "named_other_imaging"
+    if any(_PHASE_IMAGE_TYPES.intersection(image.image_type) for image in images):
+        return "flow"
+    if len({i.inversion_time for i in images if not math.isnan(i.inversion_time)}) > 1:
+        return "varying_inversion_time"
+    if len(phases) < MIN_PHASES:
+        return "one_phase" if len(images) == 1 else "few_phases"
+    times = [i.trigger for i in phases if not math.isnan(i.trigger)]
+    if times and not _SHORTEST_CYCLE_MS <= max(times) - min(times) <= _LONGEST_CYCLE_MS:
+        return "no_cardiac_cycle"
+    return "missing_phases" if any(_has_hole(phases, time) for time in _TIMES) else None
+
+
+def _has_hole(phases: Sequence[Image], time: Callable[[Image], float]) -> bool:
+    """Whether a part of the cycle is missing between two phases."""
+    times = np.array([time(image) for image in phases])
+    steps = np.diff(times)
+    if np.isnan(times).any() or (steps <= 0).any():
+        return False
+    return bool(steps.max() > _HOLE * (times[-1] - times[0] + np.median(steps)))
+
+
+def _last_round(images: Sequence[Image]) -> Sequence[Image]:
+    """Of a position scanned several times in one series, the last whole time."""
+    rounds: dict[float, list[Image]] = defaultdict(list)
+    for image in images:
+        rounds[image.acquisition].append(image)
+    sizes = {len(members) for members in rounds.values()}
+    if len(rounds) == 1 or len(sizes) > 1 or min(sizes) < MIN_PHASES or math.nan in rounds:
+        return images
+    return rounds[max(rounds)]
+
+
+def scan_order(image: Image) -> tuple[float, int, str]:
+    """The key that sorts images as they were scanned, or numbered."""
+    instance = -1.0 if math.isnan(image.instance) else image.instance
+    return instance, image.frame, image.sop_uid
+
+
+def in_order(images: Sequence[Image]) -> tuple[tuple[Image, ...], bool]:
+    """Sorts images by when in the cycle they were taken.
+
+    1. TriggerTime, a vendor's CardiacPhase, TemporalPosition: the first that is known of all
+       images and different between them.
+    2. The first of these by which every time of an evenly spaced cycle is there, some more than
+       once: the image with the highest InstanceNumber stays.
+    3. All of these and InstanceNumber together, unknown ones first.
+
+    Returns:
+        The images, and whether some were left out.
+    """
+    known = [time for time in _TIMES if not any(math.isnan(time(image)) for image in images)]
+    for time in known:
+        if len({time(image) for image in images}) == len(images):
+            return tuple(sorted(images, key=time)), False
+    for time in known:
+        latest = {time(image): image for image in sorted(images, key=scan_order)}
+        if len(latest) >= MIN_PHASES and _even(sorted(latest)):
+            return tuple(latest[key] for key in sorted(latest)), True
+
+    def every_key(image: Image) -> tuple[float | str, ...]:
+        times = (-1.0 if math.isnan(time(image)) else time(image) for time in _TIMES)
+        return (*times, *scan_order(image))
+
+    return tuple(sorted(images, key=every_key)), False
+
+
+def _even(times: Sequence[float]) -> bool:
+    steps = np.diff(times)
+    return bool(steps.max() <= _UNEVEN * np.median(steps))
+
+
+def covered_ms(phases: Sequence[Image]) -> float:
+    """How much of a cycle phases cover; NaN where not all of their times are known."""
+    times = np.array([image.trigger for image in phases])
+    return float(times.max() - times.min() + np.median(np.diff(np.sort(times))))
