@@ -116,7 +116,8 @@ def _positions(
         return Entry(path=path, keys=keys, shapes=shapes, convert=lambda x: x[:rows], note=note)
     require_grid(_grid(before), _grid(after), options.positions, where=where)
     old, new = _along(path[-1], _grid(before)), _along(path[-1], _grid(after))
-    note = f"{old} to {new}, bicubic and linear" if old != new else ""
+    how = {"time": "linear", "space": "bicubic"}.get(path[-1], "bicubic, linear over time")
+    note = f"{old} to {new}, {how}" if old != new else ""
 
     def convert(table: np.ndarray) -> np.ndarray:
         return resample_positions(table, old, new)

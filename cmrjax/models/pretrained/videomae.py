@@ -78,7 +78,11 @@ def _clip(weights: Weights) -> tuple[int, int, int]:
 
 
 def _final_norm(weights: Weights) -> str:
-    """Where the last norm is: `use_mean_pooling` moves it into the classifier."""
+    """Where the last norm is: `use_mean_pooling` moves it into the classifier.
+
+    There its epsilon is torch's 1e-5, and ours that of the blocks: of a vector whose variance is 1,
+    that is 5e-6 of every value.
+    """
     if (weights.config or {}).get("use_mean_pooling", True) is False:
         return "tokens"
     architectures = (weights.config or {}).get("architectures") or []
@@ -93,7 +97,7 @@ def entries(weights: Weights, config: VideoViTConfig, options: ImportOptions) ->
     own = tuple(c // s for c, s in zip(_clip(weights), config.tubelet, strict=True))
     grid = (own[0], own[1], own[2])
     require_grid(grid, config.grid, options.positions, where=weights.where)
-    moved = "" if grid == config.grid else f", {grid} to {config.grid}, bicubic and linear"
+    moved = "" if grid == config.grid else f", {grid} to {config.grid}, bicubic, linear over time"
     found = [
         *patch_entries(
             weights,
