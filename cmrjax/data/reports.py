@@ -28,7 +28,7 @@ _HEADINGS = {
 SECTIONS = tuple(_HEADINGS)
 _ANY = "|".join(_HEADINGS.values())
 _HEADING = re.compile(
-    r"(?:^|(?<=[.;\n]))[ \t]*(?:\d{1,2}[.)][ \t]*)?[*#_=]*[ \t]*(?:"
+    r"(?:^|(?<=[.;\n]))[ \t]*(?:\d{1,2}[.)][ \t]*)?[*#_=]{0,4}[ \t]*(?:"
     + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _HEADINGS.items())
     + rf")(?:[ \t]*(?:/|&|,|and)[ \t]*(?:{_ANY}))?"
     + r"[ \t]*[*_]*[ \t]*(?::[*_]*|(?=\n)|(?<=\w)[ \t]+[-\u2013](?=\s))",
@@ -46,12 +46,14 @@ _ABBREVIATION = re.compile(
 _BEFORE_NUMBER = re.compile(
     r"(?:^|[\s(])(?:nos?|nr|figs?|max|min|vol|segm?|ser|im|diam)\.$", re.IGNORECASE
 )
+_LONGEST = 16  # characters at a sentence's end that hold any of these
 _LIST_MARK = re.compile(r"^[ \t]*(?:[-*>\u2022\u2013\u00b7]|\(?\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _INLINE_MARK = re.compile(
     r"(?<=[.;:!?])(?<!(?i:fig|nos)\.)(?<!(?i:no|nr)\.)[ \t]+\(?\d{1,2}[.)][ \t]+(?=[A-Z])"
 )
 # A short line without a stop, and a capital after it: items of a list without marks.
 _SHORT_LINE = re.compile(r"^([^\n]{1,59}[^\s.!?:;,\n])[ \t]*\n(?=[ \t]*[A-Z][a-z])", re.MULTILINE)
+_BLANKS = re.compile(r"[ \t]+")  # long runs of them would cost the patterns above their time
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -66,6 +68,7 @@ def sections(report: str) -> dict[str, str]:
         >>> sections('History: Dyspnoea. Findings: Normal LV.')
         {'history': 'Dyspnoea.', 'findings': 'Normal LV.'}
     """
+    report = _BLANKS.sub(" ", report)
     marks = list(_HEADING.finditer(report))
     found: dict[str, str] = {}
     head = report[: marks[0].start()] if marks else report
@@ -88,12 +91,12 @@ def split_sentences(text: str) -> list[str]:
         ['Wall of 3.5 cm.', 'No effusion.']
     """
     out: list[str] = []
-    parted = _INLINE_MARK.sub("\n\n", _LIST_MARK.sub("\n\n", text))
+    parted = _INLINE_MARK.sub("\n\n", _LIST_MARK.sub("\n\n", _BLANKS.sub(" ", text)))
     for piece in _SENTENCE_END.split(_SHORT_LINE.sub(r"\1\n\n", parted)):
         sentence = " ".join(piece.split())
         goes_on = out and (
-            _ABBREVIATION.search(out[-1])
-            or (sentence[:1].isdigit() and _BEFORE_NUMBER.search(out[-1]))
+            _ABBREVIATION.search(out[-1][-_LONGEST:])
+            or (sentence[:1].isdigit() and _BEFORE_NUMBER.search(out[-1][-_LONGEST:]))
         )
         if goes_on:
             out[-1] = f"{out[-1]} {sentence}"

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +129,13 @@ def test_a_finding_word_inside_a_sentence_is_no_heading():
 def test_near_key():
     assert near_key("LVEF is 55 %.") == near_key("lvef is 48.5%")
     assert near_key("No effusion.") != near_key("Effusion.")
+
+
+@pytest.mark.parametrize("unit", ["Dr. ", " ", "A. ", "#", "* ", "\n", "1. ", "Findings "])
+def test_no_text_costs_more_than_its_length(unit):
+    began = time.process_time()
+    sentences(unit * (24_000 // len(unit)))
+    assert time.process_time() - began < 2  # quadratic patterns take minutes
 
 
 @given(st.text(max_size=300))

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Hasher:
         namespace: what the contract records of it.
     """
 
-    key: bytes
+    key: bytes = field(repr=False)  # nothing that prints settings prints it
     namespace: str
 
     def id(self, kind: str, value: str) -> str:

@@ -20,9 +20,9 @@ _FULL_MONTH = rf"(?:{'|'.join(names[0].title() for names in MONTHS)})"
 _UNIT = r"(?!\s?(?:mm|cm|ml|ms|m\b|s\b|%|kg|g\b|bpm|mmhg|l\b|/|x\s?\d|[-.]\d))"
 _LETTER = r"[^\W\d_]"
 _UPPER = r"[A-Z\u00c0-\u00de]"
-_NAME = rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER}))+"
+_NAME = rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER})){{1,30}}"  # bounded: time, not taste
 _LINK = r"(?:(?:van|von|der|den|de|di|da|la|le|al|el|bin|zu)[ ]){0,3}"
-_INITIALS = rf"(?:{_UPPER}\.[ -]?)*"
+_INITIALS = rf"(?:{_UPPER}\.[ -]?){{0,3}}"
 _PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
 # "Smith, John" after a label; a comma after a title ends the name.
 _LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?"
@@ -79,7 +79,7 @@ def _replace(match: re.Match[str], *, kind: str) -> str:
 
 
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("email", re.compile(r"\b[\w.+-]+ ?@ ?[\w-]+(?:\.[\w-]+)+\b")),
+    ("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64} ?@ ?[\w-]+(?:\.[\w-]+)+\b")),
     ("url", _i(r"\b(?:https?://|www\.)[^\s\])>]+")),
     ("uid", re.compile(r"\b\d+(?:\.\d+){5,}\b")),
     ("date", re.compile(r"\b(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{6})?\b")),
@@ -143,7 +143,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "address",
         re.compile(
-            rf"\b{_UPPER}{_LETTER}*(?:stra\u00dfe|strasse|str\.|weg|platz|gasse|allee)\s\d{{1,4}}[a-z]?\b"
+            rf"\b{_UPPER}{_LETTER}{{0,30}}(?:stra\u00dfe|strasse|str\.|weg|platz|gasse|allee)\s\d{{1,4}}[a-z]?\b"
         ),
     ),
     (

@@ -14,6 +14,8 @@ from cmrjax.data.deid.known import KnownRule, known_rules, strong_names
 from cmrjax.data.deid.patterns import RULES
 from cmrjax.data.deid.residual import signs
 
+_LONGEST = 100_000  # characters: nobody dictates more
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -46,6 +48,8 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
     """
     if not text.strip():
         return Cleaned("")
+    if len(text) > _LONGEST:
+        return Cleaned("", Counter({"residual.too_long": 1}), quarantined=True)
     held = tuple(identifiers)
     counts: Counter[str] = Counter()
     for rule in known_rules(held):

@@ -36,3 +36,7 @@ def test_a_patients_days_move_together_and_nobody_elses():
 def test_days_are_counted_from_a_patients_first_study():
     rows = [("p", "b", 400), ("p", "a", 35), ("q", "c", 7), ("q", "d", None), ("r", "e", None)]
     assert days_since_first(rows) == {"a": 0, "b": 365, "c": 0, "d": None, "e": None}
+
+
+def test_the_key_is_not_printed():
+    assert "kkkk" not in repr(Hasher(b"k" * 16, "keyed:1"))

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -298,6 +300,22 @@ def test_markers_are_not_scrubbed_again():
     text = clean("Dr. Jones on 3/4/2019 at St. Mary's Hospital.", [(NAME, "Place^Name^Date")]).text
     assert text == "Dr. [name] on [date] at [place]."
     assert clean(text).text == text
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["A. ", "Dr. ", "Aa-", "-May", "1.", "1-", "www.", "a@", "Erika", "E. ", "12 Aa ", " ", "A'a"],
+)
+def test_no_text_costs_more_than_its_length(unit):
+    headers = [(NAME, "Testperson^Erika^Maria"), (ID, "PH12345678"), (BIRTH, "19510207")]
+    began = time.process_time()
+    clean(unit * (24_000 // len(unit)), headers)
+    assert time.process_time() - began < 2  # quadratic patterns take half a minute
+
+
+def test_a_text_that_is_no_report_is_withheld():
+    found = clean("Normal. " * 20_000)
+    assert (found.text, found.counts) == ("", {"residual.too_long": 1})
 
 
 @given(st.text(max_size=300))
