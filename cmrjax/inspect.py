@@ -5,7 +5,7 @@ import base64
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -43,18 +43,30 @@ def as_text(card: Mapping[str, Any]) -> str:
         f"views       {_line(card['by_view'])}",
         f"phases      {_line(card['phases'])}",
         f"spacing mm  {_line(card['spacing_mm'])}",
+        f"crops       {_line({key.replace('_', ' '): n for key, n in card['crops'].items()})}",
         f"splits      {_line({name: splits[name]['patients'] for name in SPLIT_NAMES})}"
         f" patients; folds {splits['folds']}",
         f"reports     {card['reports']['studies_with_report']} studies, text from "
         f"{card['text_source']}; words: {_line(card['reports']['words'])}",
         f"removed     {_line(card['deidentified'])}",
         f"left out    {_line(card['rejected'])}",
+        *_alike(card["near_duplicates"]),
         "labels",
     ]
     for task, row in card["labels"].items():
         rest = {k: v for k, v in row.items() if k not in ("kind", "classes")}
         lines.append(f"  {task:<30} {row['kind']:<10} {_line(rest | row.get('classes', {}))}")
     return "\n".join(lines)
+
+
+def _alike(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each pair of studies that look alike under two patients' names."""
+    lines = [
+        f"  {p['study_a']} ({p['split_a']}) and {p['study_b']} ({p['split_b']}), "
+        f"{p['distance']:.1%} of the bits differ"
+        for p in pairs
+    ]
+    return ["look alike, of different patients", *lines] if lines else []
 
 
 def _write(path: Path, source: RecordSource, card: Mapping[str, Any]) -> None:

@@ -25,12 +25,13 @@ from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import DatasetContract
 from cmrjax.data.deid import allowlist
 from cmrjax.data.deid.ids import Hasher, days_since_first, keyed_hasher, public_hasher
+from cmrjax.data.duplicates import LISTED, Scan, as_rows, near_duplicates
 from cmrjax.data.join import join
 from cmrjax.data.report_table import read_reports
 from cmrjax.data.sources import dicom_export
 from cmrjax.data.sources.jobs import Job, public_job
 from cmrjax.data.sources.table import PUBLIC
-from cmrjax.data.splits import FOLDS, make_splits
+from cmrjax.data.splits import FOLDS, Splits, make_splits
 from cmrjax.data.study import Settings
 from cmrjax.preparing.fit import contract_of
 from cmrjax.preparing.flags import build_parser, check
@@ -104,7 +105,8 @@ def _fingerprint(args: argparse.Namespace, contract: DatasetContract) -> dict[st
     where = hashlib.sha256(str(args.input and args.input.resolve()).encode()).hexdigest()
     made = (args.patients, args.seed, args.profile) if args.source == "phantom" else ()
     tables = [digest(p) for p in (args.reports, args.labels, args.label_tasks)]
-    return json.loads(json.dumps([asdict(contract), args.source, where, made, tables]))
+    kept = list(shards.record_features(contract, ()))  # of an older version there may be fewer
+    return json.loads(json.dumps([asdict(contract), kept, args.source, where, made, tables]))
 
 
 def _claim(partial: Path, fingerprint: Any) -> None:
@@ -206,7 +208,8 @@ def _assemble(
         seed=args.split_seed,
         official={patient_of[study]: official[study] for study in patient_of},
     )
-    info = _info(args, job, rows, rejected)
+    alike = _alike(rows, splits)
+    info = _info(args, job, rows, rejected, alike)
     since = days_since_first((row["patient_id"], row["study_id"], row["day"]) for row in rows)
     series = [
         {"study_id": row["study_id"], "days_since_first": since[row["study_id"]], **s}
@@ -231,8 +234,26 @@ def _assemble(
     return info
 
 
+def _alike(rows: Sequence[dict[str, Any]], splits: Splits) -> list[dict[str, Any]]:
+    """Pairs of studies that may be one scan under two patients' names; warns of them."""
+    scans = [Scan(row["study_id"], row["patient_id"], row["looks"]) for row in rows]
+    pairs = as_rows(near_duplicates(scans), lambda patient: splits.assignment[patient][0])
+    if pairs:
+        across = sum(pair["split_a"] != pair["split_b"] for pair in pairs)
+        print(
+            "cmrjax prepare: warning: studies of different patients look alike: "
+            f"{len(pairs)} pairs, {across} of them across splits; `cmrjax inspect` lists them",
+            file=sys.stderr,
+        )
+    return pairs
+
+
 def _info(
-    args: argparse.Namespace, job: Job, rows: Sequence[dict[str, Any]], rejected: Counter[str]
+    args: argparse.Namespace,
+    job: Job,
+    rows: Sequence[dict[str, Any]],
+    rejected: Counter[str],
+    alike: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """What `dataset.json` holds."""
     with_report = sum(row["has_report"] for row in rows)
@@ -251,7 +272,10 @@ def _info(
             "cines": sum(len(row["records"]) for row in rows),
             "studies_with_report": with_report,
             "studies_without_report": len(rows) - with_report,
+            "near_duplicates": len(alike),
+            "near_duplicates_across_splits": sum(p["split_a"] != p["split_b"] for p in alike),
         },
+        "near_duplicates": alike[:LISTED],
         "rejected": dict(sorted(rejected.items())),
         "deidentified": dict(sorted(engine.total(rows, "scrubbed").items())),
     }

@@ -25,7 +25,7 @@ def data_card(source: RecordSource) -> dict[str, Any]:
     Returns:
         An object of JSON values: 'name', 'source', 'public', 'text_source', 'licence', 'studies',
         'patients', 'cines', 'by_view', 'by_source', 'rejected', 'splits', 'contract', 'labels',
-        'reports', 'spacing_mm', 'phases', 'series'.
+        'reports', 'spacing_mm', 'crops', 'phases', 'near_duplicates', 'series'.
     """
     index, info = source.index, source.info
     grouped = studies(index)
@@ -49,6 +49,8 @@ def data_card(source: RecordSource) -> dict[str, Any]:
         },
         "reports": _words([first["report"] for first in firsts]),
         "spacing_mm": _spread([row["spacing_mm"][0] for row in series]),
+        "crops": _crops(series),
+        "near_duplicates": info.get("near_duplicates", []),
         "phases": _counts(str(row["phases"]) for row in series for _ in range(row["slices"])),
         "series": series,
     }
@@ -57,6 +59,14 @@ def data_card(source: RecordSource) -> dict[str, Any]:
 def _series(directory: Path) -> list[dict[str, Any]]:
     path = directory / SERIES_FILE
     return [json.loads(line) for line in path.read_text().splitlines() if line]
+
+
+def _crops(series: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many cines are cropped around the heart's motion, and how many lacked it."""
+    known = [row for row in series if "cropped_at_middle" in row]
+    middle = sum(row["cropped_at_middle"] for row in known)
+    slices = sum(row["slices"] for row in known)
+    return {"around_the_heart": slices - middle, "at_the_middle": middle}
 
 
 def _counts(values) -> dict[str, int]:

@@ -45,7 +45,10 @@ def crops(
         frames: the frames of each, `[t, h, w]`.
         planes: the plane of each.
     """
-    out = [motion_centre(f, plane.spacing) for f, plane in zip(frames, planes, strict=True)]
+    out, sizes = [], []
+    for f, plane in zip(frames, planes, strict=True):
+        out.append(motion_centre(f, plane.spacing))
+        sizes.append(np.array(f.shape[1:]))
     heart, surest = None, 0.0
     for stack in _stacks(views, planes):
         own = [out[i] for i in stack]
@@ -56,9 +59,8 @@ def crops(
             heart, surest = planes[middle].to_patient(out[middle].centre), out[middle].confidence
     for i, (crop, plane) in enumerate(zip(out, planes, strict=True)):
         if crop.confidence < SURE:
-            size = np.array(frames[i].shape[1:])
-            out[i] = Crop((size - 1) / 2, 0.0)
-            if heart is not None and _shows(point := plane.from_patient(heart), size):
+            out[i] = Crop((sizes[i] - 1) / 2, 0.0)
+            if heart is not None and _shows(point := plane.from_patient(heart), sizes[i]):
                 out[i] = Crop(point, surest)
     return out
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from cmrjax.core.clock import progress
 from cmrjax.core.errors import CmrjaxError
 from cmrjax.data import tfrecord
+from cmrjax.data.duplicates import looks
 from cmrjax.data.shards import PackedRecord
 from cmrjax.data.study import Settings, StudyResult, StudyTask
 
@@ -95,6 +96,7 @@ def _store(folder: Path, result: StudyResult) -> None:
     row = asdict(replace(result, records=(), **plain))
     row["labels"] = {k: None if math.isnan(v) else v for k, v in result.labels.items()}
     row["records"] = [(r.view, r.slice_index) for r in result.records]
+    row["looks"] = looks((r.view, r.look) for r in result.records)
     row["bytes"] = sum(len(r.payload) for r in result.records)
     part = folder / f"{result.study_id}.part"
     part.write_text(json.dumps(row))

@@ -61,8 +61,9 @@ def _view(group: Group, groups: Sequence[Group], axis: np.ndarray | None, sure: 
     if not group.readings:
         return "sax" if _is_stack(group, groups) else shown or "unknown"
     if len(group.readings) > 1:
-        free = [view for view in group.readings if view not in sure]
-        return shown if shown in group.readings else (*free, *group.readings)[0]
+        if shown in group.readings:
+            return shown
+        return next((view for view in group.readings if view not in sure), group.readings[0])
     name = group.readings[0]
     if axis is None:
         return name

@@ -29,13 +29,23 @@ SHARD_BYTES = 128 << 20
 
 @dataclass(frozen=True)
 class PackedRecord:
-    """One serialized record and what the index says of it."""
+    """One serialized record and what the index says of it.
+
+    Args:
+        payload: its bytes.
+        study_id: hashed id of its study.
+        patient_id: hashed id of its patient.
+        view: its view.
+        slice_index: its number in the stack of its view.
+        look: its perceptual hash, see `duplicates`; of no use once a study is complete.
+    """
 
     payload: bytes
     study_id: str
     patient_id: str
     view: str
     slice_index: int
+    look: str = ""
 
 
 def record_features(contract: DatasetContract, tasks: Sequence[str]) -> tfds.features.FeaturesDict:

@@ -11,6 +11,7 @@ import numpy as np
 from cmrjax.data.contract import DatasetContract
 from cmrjax.data.crop import Crop
 from cmrjax.data.deid.ids import Hasher
+from cmrjax.data.duplicates import look
 from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import Drawn
 from cmrjax.data.shards import PackedRecord, record_features, serialize
@@ -173,4 +174,5 @@ def pack(
         record["mask_frames"] = (classes > 0).astype(np.uint8)
         record["mask_classes"] = classes
     payload = serialize(_features(contract, settings.tasks), record)
-    return PackedRecord(payload, study_id, patient_id, view, cine.slice_index)
+    hashed = look(done.cine)
+    return PackedRecord(payload, study_id, patient_id, view, cine.slice_index, hashed)

@@ -12,6 +12,7 @@ from typing import Any
 
 from cmrjax.data.contract import VIEWS
 from cmrjax.data.deid.vocabulary import VENDORS
+from cmrjax.data.splits import SPLIT_NAMES
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _COUNT_NAME = re.compile(r"[A-Za-z0-9_]{1,40}(?:\.[A-Za-z0-9_]{1,40})?")
@@ -96,10 +97,17 @@ SERIES: Mapping[str, Field] = {
     "vendor": Field("Manufacturer", "one word of a closed list", VENDORS),
     "field_strength_t": Field("MagneticFieldStrength", "one of the usual numbers"),
 }
+# A pair of studies that look alike, in dataset.json.
+ALIKE: Mapping[str, Field] = {
+    **{f"study_{which}": RECORD["study_id"] for which in "ab"},
+    **{f"patient_{which}": RECORD["patient_id"] for which in "ab"},
+    **{f"split_{which}": Field("the splits", "one word of three", SPLIT_NAMES) for which in "ab"},
+    "distance": Field("hashes of the pixels", "how much the hashes differ; they are not kept"),
+}
 # dataset.json: what is said of the whole. Names of tasks and classes are the user's own.
 INFO = (
     "name", "source", "public", "text_source", "licence", "imaging", "label_tasks", "counts",
-    "rejected", "deidentified",
+    "rejected", "deidentified", "near_duplicates",
 )  # fmt: skip
 
 
@@ -120,6 +128,7 @@ def check(
         ValueError: a field is not listed, or a value is not of its form; none is quoted.
     """
     _check_info(info)
+    _check_rows(ALIKE, info.get("near_duplicates", ()))
     _check_rows(SERIES, series)
     for study in studies:
         ids = {name: study[name] for name in ("study_id", "patient_id")}
