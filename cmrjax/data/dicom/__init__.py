@@ -6,7 +6,7 @@ with limits (`guard`), so that no file can crash, hang or bloat the one that ask
 """
 
 from cmrjax.data.dicom.image import Image, people_of, read_images
-from cmrjax.data.dicom.pixels import read_pixels, read_stored
+from cmrjax.data.dicom.pixels import read_pixels, read_stored, rescale
 from cmrjax.data.dicom.scan import study_of
 from cmrjax.data.reasons import Reason, Rejected
 
@@ -18,5 +18,6 @@ __all__ = [
     "read_images",
     "read_pixels",
     "read_stored",
+    "rescale",
     "study_of",
 ]

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from cmrjax.data.deid.headers import IDENTIFYING, Identifier
 from cmrjax.data.deid.pixels import dropped_planes, text_in_pixels
+from cmrjax.data.deid.vocabulary import field_strength_of, vendor_of
 from cmrjax.data.dicom import tags
 from cmrjax.data.dicom.frames import PHILIPS, Flat, flat, has_frames, split_frames
 from cmrjax.data.dicom.header import PIXELS, Header, read_header
@@ -27,7 +28,8 @@ class Image:
 
     Lengths are mm, times ms; NaN where the file says nothing. `identifiers` are header texts that
     identify people, kept in memory alone to find them in the report. `dropped` names planes beside
-    the pixels, which are never read; `quarantine` says why the pixels may hold text.
+    the pixels, which are never read; `quarantine` says why the pixels may hold text. `vendor` and
+    `field_strength_t` are of closed lists, 'unknown' and 0 where the file says nothing.
     """
 
     layout: Layout
@@ -52,6 +54,8 @@ class Image:
     slope: float
     intercept: float
     inverted: bool
+    vendor: str
+    field_strength_t: float
     identifiers: tuple[Identifier, ...]
     dropped: tuple[str, ...]
     quarantine: str | None
@@ -151,6 +155,11 @@ def _identifiers(charset: bytes, *raw: bytes | None) -> tuple[Identifier, ...]:
 
 
 @lru_cache(maxsize=1 << 10)
+def _vendor(value: bytes, charset: bytes) -> str:
+    return vendor_of(tags.text(value, charset))
+
+
+@lru_cache(maxsize=1 << 10)
 def _types(value: bytes) -> tuple[str, ...]:
     return tuple(part.strip() for part in tags.text(value).split("\\") if part.strip())
 
@@ -203,6 +212,8 @@ def _image(
         slope=slope,
         intercept=intercept,
         inverted=get(tags.PHOTOMETRIC, b"").strip(b"\0 ") == b"MONOCHROME1",
+        vendor=_vendor(get(tags.MANUFACTURER, b""), charset),
+        field_strength_t=field_strength_of(_first(tags.numbers(get(tags.FIELD_STRENGTH, b"")))),
         identifiers=identifiers,
         dropped=dropped_planes(own),
         quarantine=quarantine,

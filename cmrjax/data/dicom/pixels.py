@@ -101,13 +101,9 @@ def read_stored(images: Sequence[Image]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def read_pixels(images: Sequence[Image]) -> np.ndarray:
-    """The pixels of images of one size, rescaled once, float32 `[t, h, w]`; bright is more, always.
-
-    Raises:
-        Rejected: some cannot be read or decoded.
-    """
-    pixels = read_stored(images).astype(np.float32)
+def rescale(stored: np.ndarray, images: Sequence[Image]) -> np.ndarray:
+    """Stored values as what they stand for, float32 `[t, h, w]`; bright is more, always."""
+    pixels = stored.astype(np.float32)
     for frame, image in zip(pixels, images, strict=True):
         if (image.slope, image.intercept) != (1.0, 0.0):
             frame *= np.float32(image.slope)
@@ -115,3 +111,12 @@ def read_pixels(images: Sequence[Image]) -> np.ndarray:
         if image.inverted:
             np.negative(frame, out=frame)
     return pixels
+
+
+def read_pixels(images: Sequence[Image]) -> np.ndarray:
+    """The pixels of images of one size, rescaled once, float32 `[t, h, w]`.
+
+    Raises:
+        Rejected: some cannot be read or decoded.
+    """
+    return rescale(read_stored(images), images)

@@ -2,15 +2,18 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
 from cmrjax.data.crop import SURE, Crop, crops
-from cmrjax.data.dicom import Image, Rejected, read_images, read_pixels
+from cmrjax.data.dicom import Image, Rejected, read_images, read_stored, rescale
 from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import Drawn
 from cmrjax.data.series import Cine, cines_of
 from cmrjax.data.study import RawCine, Settings
+
+KEPT_BYTES = 256 << 20
 
 
 def read_headers(paths: Iterable[str]) -> tuple[list[Image], Counter[str]]:
@@ -29,12 +32,56 @@ def read_headers(paths: Iterable[str]) -> tuple[list[Image], Counter[str]]:
     return images, rejected
 
 
+class Scans(Sequence[np.ndarray]):
+    """The pixels of cines, float32 `[t, h, w]`, rescaled when they are asked for.
+
+    What fits is kept as it was stored; of a study that is too large for that, the rest is read
+    again each time. So a study of any size takes about as much memory.
+    """
+
+    def __init__(self) -> None:
+        self.cines: list[Cine] = []
+        self._kept: list[np.ndarray | None] = []
+        self._left = KEPT_BYTES
+
+    def add(self, cine: Cine) -> None:
+        """Adds a cine.
+
+        Raises:
+            Rejected: its pixels cannot be read.
+        """
+        stored = read_stored(cine.images)
+        self._left -= stored.nbytes
+        self._kept.append(stored if self._left >= 0 else None)
+        self.cines.append(cine)
+
+    def __len__(self) -> int:
+        return len(self.cines)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]  # nobody slices
+        images, stored = self.cines[i].images, self._kept[i]
+        return rescale(read_stored(images) if stored is None else stored, images)
+
+
+class RawCines(Sequence[RawCine]):
+    """Cines ready to be standardised, each made when it is asked for."""
+
+    def __init__(self, scans: Scans, make: Sequence[Callable[..., RawCine]]):
+        self._scans, self._make = scans, make
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+    def __getitem__(self, i: int) -> RawCine:  # type: ignore[override]
+        return self._make[i](frames=self._scans[i])
+
+
 def raw_cines(
     images: Iterable[Image],
     settings: Settings,
     *,
     drawn: Callable[[Cine], Drawn | None] | None = None,
-) -> tuple[list[RawCine], Counter[str]]:
+) -> tuple[Sequence[RawCine], Counter[str]]:
     """The cines of one study, ready to be standardised.
 
     Args:
@@ -47,19 +94,19 @@ def raw_cines(
     """
     cines, left_out = cines_of(images)
     rejected = Counter({f"cine.{reason}": n for reason, n in left_out.items()})
-    loaded = []
+    scans = Scans()
     for cine in cines:
         try:
-            loaded.append((cine, read_pixels(cine.images)))
+            scans.add(cine)
         except Rejected as reason:
             rejected[f"cine.{reason.reason}"] += 1
-    planes = [_plane(cine) for cine, _ in loaded]
-    found = crops([cine.view for cine, _ in loaded], [frames for _, frames in loaded], planes)
-    raw = [
-        _raw_cine(cine, frames, plane, crop, settings, drawn(cine) if drawn else None)
-        for (cine, frames), plane, crop in zip(loaded, planes, found, strict=True)
+    planes = [_plane(cine) for cine in scans.cines]
+    found = crops([cine.view for cine in scans.cines], scans, planes)
+    make = [
+        _maker(cine, plane, crop, settings, drawn(cine) if drawn else None)
+        for cine, plane, crop in zip(scans.cines, planes, found, strict=True)
     ]
-    return raw, rejected
+    return RawCines(scans, make), rejected
 
 
 def _plane(cine: Cine) -> Plane:
@@ -67,17 +114,12 @@ def _plane(cine: Cine) -> Plane:
     return Plane(np.array(first.position), np.array(first.orientation), np.array(first.spacing))
 
 
-def _raw_cine(
-    cine: Cine,
-    frames: np.ndarray,
-    plane: Plane,
-    crop: Crop,
-    settings: Settings,
-    drawn: Drawn | None,
-) -> RawCine:
-    first = cine.images[0]
-    return RawCine(
-        frames=frames,
+def _maker(
+    cine: Cine, plane: Plane, crop: Crop, settings: Settings, drawn: Drawn | None
+) -> Callable[..., RawCine]:
+    """Makes a cine of its frames."""
+    return partial(
+        RawCine,
         plane=plane,
         crop=crop,
         view=cine.view,
@@ -85,7 +127,7 @@ def _raw_cine(
         position_mm=cine.position_mm,
         gap_mm=cine.gap_mm,
         trigger_ms=np.array([image.trigger for image in cine.images]),
-        series_id=settings.hasher.id("series", first.series_uid),
+        series_id=settings.hasher.id("series", cine.images[0].series_uid),
         drawn=drawn,
     )
 
