@@ -5,10 +5,15 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cmrjax.benchmarks.row import Row, format_table
+from cmrjax.core.errors import UserError
 
-SUITES = {"models": "parameters, FLOPs, step time and memory of the video towers; an import"}
+SUITES = {
+    "ingest": "reading DICOM and preparing it beside pydicom and SciPy; workers; memory",
+    "models": "parameters, FLOPs, step time and memory of the video towers; an import",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,9 +23,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("suite", choices=[*SUITES])
     parser.add_argument("--json", action="store_true", help="a list of rows instead of a table")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="some rows alone")
+    parser.add_argument("--data", type=Path, help="ingest: a folder of Sunnybrook's images")
     args = parser.parse_args(argv)
+    if args.data is not None and (args.suite != "ingest" or not args.data.is_dir()):
+        raise UserError("--data is a folder, for the suite ingest", where=str(args.data))
     suite = importlib.import_module(f"cmrjax.benchmarks.{args.suite}")
-    rows: list[Row] = suite.run(tuple(args.only))
+    given = {} if args.data is None else {"data": args.data}
+    rows: list[Row] = suite.run(tuple(args.only), **given)
     print(
         json.dumps([row.to_json() for row in rows], indent=1) if args.json else format_table(rows)
     )

@@ -1,0 +1,245 @@
+"""Reading DICOM and preparing it, beside pydicom and SciPy; two workers beside one; memory.
+
+What is compared runs in turn, in processes that have imported everything: starts are in no time.
+Each row says how busy the machine was when it began.
+"""
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import statistics
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from typing import Any
+
+from cmrjax import prepare
+from cmrjax.benchmarks import plain_ingest, studies
+from cmrjax.benchmarks.row import Row
+from cmrjax.benchmarks.timing import in_turn
+from cmrjax.core.errors import UserError
+from cmrjax.data import engine
+from cmrjax.data.deid.ids import public_hasher
+from cmrjax.data.dicom import read_stored
+from cmrjax.data.series import cines_of
+from cmrjax.data.sources import dicom_export
+from cmrjax.data.sources.dicom_cines import read_headers
+from cmrjax.data.study import Settings, StudyTask
+from cmrjax.preparing.fit import contract_of
+from cmrjax.preparing.flags import build_parser
+
+SECONDS = 2.0  # of timing a row
+STUDIES, MATRIX = 40, 160
+LONG_STUDY, LONG_MATRIX = 3000, 208
+_FLAGS = ("--source", "dicom", "--public")
+
+
+def run(only: tuple[str, ...] = (), *, data: Path | None = None) -> list[Row]:
+    """Every row, or those whose names hold one of some words.
+
+    Args:
+        only: words; all rows without any.
+        data: folder of Sunnybrook's images, or of archives of them; without it, phantoms.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        one = studies.write_one(base / "one", matrix=MATRIX)
+        real = _unpacked(data, base / "data") if data else None
+        rows: list[tuple[str, Callable[[], Row]]] = [
+            ("reading, phantom", partial(reading_row, paths=one)),
+            ("prepare", partial(prepare_row, folder=real or base / "one", scratch=base / "made")),
+            ("2 workers", partial(workers_row, files=one, scratch=base / "many")),
+            ("memory", partial(memory_row, scratch=base / "long")),
+        ]
+        if real:
+            paths = sorted(path for path in real.rglob("*") if path.is_file())
+            rows.insert(1, ("reading, Sunnybrook", partial(reading_row, paths=paths)))
+            rows[2] = ("prepare, Sunnybrook", rows[2][1])
+        chosen = [(n, row) for n, row in rows if not only or any(word in n for word in only)]
+        return [_measured(name, row) for name, row in chosen]
+
+
+def _measured(name: str, row: Callable[[], Row]) -> Row:
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"bench: {name} ({load})", file=sys.stderr, flush=True)
+    found = row()
+    return Row(**{**vars(found), "name": name, "note": f"{found.note}; {load}"})
+
+
+def _unpacked(data: Path, folder: Path) -> Path:
+    """The images themselves: archives below a folder unpacked, so that both read plain files."""
+    archives = sorted(data.rglob("*.tar.xz"))
+    if not archives:
+        return data
+    for path in archives:
+        with tarfile.open(path) as archive:
+            archive.extractall(folder / path.name.split(".")[0], filter="data")
+    return folder
+
+
+def _timed(ours: Callable[[], object], plain: Callable[[], object], **how: Any) -> dict[str, Any]:
+    """Fields of a row: medians of both, by the clock and of the busiest process' own work.
+
+    Where others share the machine, the clock also counts the waiting for them; the work does not.
+    """
+    worked: dict[Callable, list[float]] = {ours: [], plain: []}
+
+    def counted(function: Callable[[], object]) -> None:
+        before = _work()
+        function()
+        now = _work()
+        worked[function].append(max(now[pid] - before.get(pid, 0.0) for pid in now))
+
+    times = in_turn([partial(counted, f) for f in worked], seconds=SECONDS, **how)
+    # The first call of each warms up.
+    cpu = [statistics.median(values[1:]) for values in worked.values()]
+    extra = {"ours_cpu_s": cpu[0], "reference_cpu_s": cpu[1], "cpu_speedup": cpu[1] / cpu[0]}
+    return {"ours_s": times[0], "reference_s": times[1], "extra": extra}
+
+
+def _work() -> dict[int, float]:
+    """Seconds of CPU that this process and its workers have used, by process."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    out = {0: time.process_time()}
+    for worker in active_children():
+        # The name of the program, in brackets, may hold spaces.
+        fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
+        out[worker.pid or 0] = (int(fields[11]) + int(fields[12])) / ticks
+    return out
+
+
+def reading_row(paths: Sequence[Path]) -> Row:
+    """Headers, groups and pixels of single-frame files."""
+
+    def ours() -> list:
+        images, _ = read_headers(map(str, paths))
+        return [read_stored(cine.images) for cine in cines_of(images)[0]]
+
+    def plain() -> list:
+        return [pixels for pixels, _ in plain_ingest.read_cines(paths)]
+
+    same = {c.tobytes() for c in ours()} <= {c.tobytes() for c in plain()}
+    if not same:
+        raise RuntimeError("the two readers disagree about the pixels")
+    return Row(
+        name="",
+        reference="pydicom's dcmread and pixel_array, grouped",
+        note=f"{len(paths)} files, the same pixels",
+        **_timed(ours, plain),
+    )
+
+
+def prepare_row(folder: Path, scratch: Path) -> Row:
+    """`cmrjax prepare` with one worker, from files to a dataset."""
+    names = (scratch / str(i) for i in itertools.count())
+    scratch.mkdir()
+    cines = []
+
+    def ours() -> None:
+        words = [*_FLAGS, "--input", str(folder), "--output", str(next(names)), "--workers", "1"]
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            prepare.main(words)
+
+    def plain() -> None:
+        cines.append(plain_ingest.prepare(folder, next(names), spacing_mm=2.0, size=64, frames=16))
+
+    times = _timed(ours, plain)
+    return Row(
+        name="",
+        reference="pydicom and SciPy, one process",
+        note=f"{sum(p.is_file() for p in folder.rglob('*'))} files, {cines[0]} cines; one worker",
+        **times,
+    )
+
+
+def _settings() -> Settings:
+    words = [*_FLAGS, "--input", "-", "--output", "-"]
+    hasher = public_hasher("dicom")
+    contract = contract_of(build_parser().parse_args(words), id_namespace=hasher.namespace)
+    return Settings(contract, (), hasher)
+
+
+def workers_row(files: list[Path], scratch: Path, *, count: int = STUDIES) -> Row:
+    """The same studies found and prepared by a pool of two, and in this process."""
+    studies.write_many(scratch / "scans", files, count)
+    names = (scratch / str(i) for i in itertools.count())
+    settings = _settings()
+
+    def work(executor: Executor | None, workers: int) -> None:
+        made = next(names)
+        with contextlib.redirect_stderr(io.StringIO()):
+            found, _ = dicom_export.find_studies(
+                scratch / "scans", executor, scratch=made / "unpacked", workers=workers
+            )
+            tasks = [StudyTask(uid, paths, "", {}) for uid, (_, paths) in found.items()]
+            engine.run_studies(
+                executor,
+                tasks,
+                dicom_export.process,
+                settings,
+                folder=made / "studies",
+                workers=workers,
+            )
+
+    with engine.pool(2) as executor:
+        times = _timed(lambda: work(executor, 2), lambda: work(None, 1), least=2)
+    return Row(
+        name="",
+        reference="1 worker",
+        note=f"{count} studies of {len(files)} files",
+        **times,
+    )
+
+
+def memory_row(scratch: Path, *, count: int = LONG_STUDY, matrix: int = LONG_MATRIX) -> Row:
+    """The most that a process of its own held while it prepared one long study."""
+    one = studies.write_one(scratch / "one", matrix=matrix)
+    paths = studies.write_long(scratch / "long", one, count)
+    peaks = [
+        _alone(_peak_of_worker, [str(path) for path in paths]),
+        _alone(_peak_of_plain, str(scratch)),
+    ]
+    return Row(
+        name="",
+        reference="pydicom and SciPy",
+        ours_mb=peaks[0],
+        reference_mb=peaks[1],
+        note=f"one study of {count} files, images of {matrix} x {matrix}; imports included",
+    )
+
+
+def _alone(function: Callable, argument: object) -> float:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(function, argument).result()
+
+
+def _peak_of_worker(paths: Sequence[str]) -> float:
+    task = StudyTask("1.2.3", tuple(paths), "", {})
+    result = dicom_export.process(task, _settings())
+    if not result.records:
+        raise RuntimeError(f"nothing was prepared: {json.dumps(dict(result.rejected))}")
+    return _peak_mb()
+
+
+def _peak_of_plain(scratch: str) -> float:
+    folder = Path(scratch)
+    plain_ingest.prepare(folder / "long", folder / "plain", spacing_mm=2.0, size=64, frames=16)
+    return _peak_mb()
+
+
+def _peak_mb() -> float:
+    """Peak memory of this process; what getrusage says also counts its parent's before exec."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        raise UserError("peak memory is read from /proc", fix="run this row on Linux") from None
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(kilobytes) * 1024 / 1e6
