@@ -168,10 +168,17 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         labels=task.labels,
         rejected=+rejected,
         scrubbed=scrubbed,
-        series=card_rows(cines),
+        series=[{**row, **_scanner(images)} for row in card_rows(cines)],
         has_report=bool(report.text.strip()),
         day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
     )
+
+
+def _scanner(images: Iterable[Image]) -> dict[str, str | float]:
+    """The scanner of a study, in words that say nothing of the site."""
+    kinds = Counter((image.vendor, image.field_strength_t) for image in images)
+    vendor, field = min(kinds, key=lambda kind: (-kinds[kind], kind))
+    return {"vendor": vendor, "field_strength_t": field}
 
 
 def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:

@@ -110,6 +110,7 @@ def _describe(plan: Plan, data: Dataset) -> None:
     data.PatientWeight = plan.value("918.2737", "PatientWeight")
     data.PatientSize = plan.value("1.8273645", "PatientSize")
     data.PregnancyStatus = 4
+    data.MagneticFieldStrength = "1.494"
     data.BodyPartExamined = plan.word("BodyPartExamined").upper()
     data.ScheduledStationAETitle = plan.word("ScheduledStationAETitle").upper()
     data.RetrieveURL = f"https://{plan.word('RetrieveURL')}.example/p?id=1"

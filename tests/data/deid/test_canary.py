@@ -33,7 +33,7 @@ MARKED = (
 def command(*words: object) -> tuple[int, bytes]:
     """Runs a real command; returns its exit code and all that it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "cmrjax.cli", *map(str, words)], capture_output=True, timeout=120
+        [sys.executable, "-m", "cmrjax.cli", *map(str, words)], capture_output=True, timeout=270
     )
     return done.returncode, done.stdout + b"\n" + done.stderr
 
@@ -175,6 +175,8 @@ def test_what_may_stay_is_there(made):
         for part in ("LVEF 45 %, EDV 120 ml.", "1.5 T", "Dilated LV.", "[name]", "[date]", "[age]"):
             assert part in text
     assert b"LVEF 45" in outputs["every record"]
+    scanners = [json.loads(line) for line in outputs["series.jsonl"].splitlines()]
+    assert {(row["vendor"], row["field_strength_t"]) for row in scanners} == {("other", 1.5)}
     info = source.info
     assert info["rejected"]["report.looks_identified"] == 1
     assert info["deidentified"]["residual.full_name"] == 1
