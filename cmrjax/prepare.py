@@ -7,7 +7,6 @@ was, and any number of workers gives the same bytes.
 
 import argparse
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from cmrjax.data.sources.jobs import Job, public_job
 from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FOLDS, Splits, make_splits
 from cmrjax.data.study import Settings
+from cmrjax.preparing import resume
 from cmrjax.preparing.fit import contract_of
 from cmrjax.preparing.flags import build_parser, check
 
@@ -41,15 +40,22 @@ def main(argv: list[str]) -> int:
     """Runs `cmrjax prepare`; prints the dataset's directory and counts."""
     args = build_parser().parse_args(argv)
     check(args)
-    _check_output(args.output)
     hasher = _hasher(args)
     contract = contract_of(args, id_namespace=hasher.namespace)
     output = args.output.resolve()
     partial = output.with_name(output.name + ".partial")
+    wanted = resume.asked(args, contract)
+    if resume.is_done(output, partial, wanted):
+        shutil.rmtree(partial)
+        _say(args.output, json.loads((output / shards.INFO_FILE).read_text()))
+        return 0
+    _check_output(args.output)
     fresh = not partial.exists()
-    _claim(partial, _fingerprint(args, contract))
+    resume.claim(partial, wanted)
     try:
         info = _run(args, contract, hasher, output, partial)
+    except engine.TooManyRejectedError:
+        raise
     except UserError:
         if fresh:  # wrong input leaves nothing behind; a stopped run's work is kept
             shutil.rmtree(partial, ignore_errors=True)
@@ -67,8 +73,12 @@ def main(argv: list[str]) -> int:
         raise
     except Exception as error:
         raise without_text(error) from None
-    print(json.dumps({"dataset": str(args.output), **info["counts"], "rejected": info["rejected"]}))
+    _say(args.output, info)
     return 0
+
+
+def _say(output: Path, info: Mapping[str, Any]) -> None:
+    print(json.dumps({"dataset": str(output), **info["counts"], "rejected": info["rejected"]}))
 
 
 def _check_output(output: Path) -> None:
@@ -89,45 +99,6 @@ def _hasher(args: argparse.Namespace) -> Hasher:
     return public_hasher(args.source)
 
 
-def _fingerprint(args: argparse.Namespace, contract: DatasetContract) -> dict[str, Any]:
-    """What a kept result depends on: another run with the same may go on from it."""
-
-    def digest(path: Path | None) -> str | None:
-        if path is None or not path.exists():
-            return None
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        body = hashlib.sha256()
-        for file in files:  # a folder's texts are known by their names
-            body.update(str(file.relative_to(path)).encode() + b"\0")
-            body.update(hashlib.sha256(file.read_bytes()).digest())
-        return body.hexdigest()
-
-    where = hashlib.sha256(str(args.input and args.input.resolve()).encode()).hexdigest()
-    made = (args.patients, args.seed, args.profile) if args.source == "phantom" else ()
-    tables = [digest(p) for p in (args.reports, args.labels, args.label_tasks)]
-    kept = list(shards.record_features(contract, ()))  # of an older version there may be fewer
-    return json.loads(json.dumps([asdict(contract), kept, args.source, where, made, tables]))
-
-
-def _claim(partial: Path, fingerprint: Any) -> None:
-    """Takes the partial folder, or says why it cannot be gone on from."""
-    mark = partial / "job.json"
-    if partial.exists():
-        try:
-            same = json.loads(mark.read_text()) == fingerprint
-        except (OSError, ValueError):
-            same = False
-        if not same:
-            raise UserError(
-                "was begun with other settings",
-                where=str(partial),
-                fix="repeat that command, or remove the folder",
-            )
-        return
-    partial.mkdir(parents=True)
-    mark.write_text(json.dumps(fingerprint))
-
-
 def _run(
     args: argparse.Namespace,
     contract: DatasetContract,
@@ -145,6 +116,7 @@ def _run(
             settings,
             folder=partial / "studies",
             workers=args.workers,
+            max_rejected=args.max_rejected,
         )
     official = {hasher.id("study", task.study_uid): task.split for task in job.studies}
     return _assemble(args, contract, job, official, output, partial)
@@ -174,8 +146,10 @@ def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Pat
         labels_path = labels_path or made / "labels.csv"
     reports = read_reports(reports_path) if reports_path else None
     table, tasks = labels.read_labels(labels_path, args.label_tasks) if labels_path else (None, {})
+    scratch = partial / "unpacked"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was stopped
     studies, rejected = dicom_export.find_studies(
-        folder, executor, scratch=partial / "unpacked", workers=args.workers
+        folder, executor, scratch=scratch, workers=args.workers
     )
     joined, counts = join(studies, reports=reports, table=table, tasks=tasks)
     licence = "generated" if args.source == "phantom" else "as the input's"

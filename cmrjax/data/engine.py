@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cmrjax.core.clock import progress
-from cmrjax.core.errors import CmrjaxError
+from cmrjax.core.errors import CmrjaxError, UserError
 from cmrjax.data import tfrecord
 from cmrjax.data.duplicates import looks
 from cmrjax.data.shards import PackedRecord
@@ -103,6 +103,10 @@ def _store(folder: Path, result: StudyResult) -> None:
     os.replace(part, folder / f"{result.study_id}.json")
 
 
+class TooManyRejectedError(UserError):
+    """More studies gave nothing than the user allows; what is done is kept."""
+
+
 class StudyBatch:
     """A picklable function of a batch of studies: prepares each and keeps its result.
 
@@ -139,23 +143,51 @@ def run_studies(
     *,
     folder: Path,
     workers: int,
+    max_rejected: float | None = None,
 ) -> None:
-    """Prepares every study that is not done yet, with progress on stderr."""
+    """Prepares every study that is not done yet, with progress on stderr.
+
+    Args:
+        executor: runs them, or nothing.
+        tasks: the studies.
+        process: the source's pure function of one study.
+        settings: the dataset's.
+        folder: where results are kept.
+        workers: of the executor.
+        max_rejected: the share of all studies that may give nothing; no limit without it.
+
+    Raises:
+        TooManyRejectedError: more do.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    left = [
-        t
-        for t in tasks
-        if not (folder / f"{settings.hasher.id('study', t.study_uid)}.json").exists()
-    ]
+    kept = {row["study_id"]: not row["records"] for row in summaries(folder)}
+    left = [t for t in tasks if settings.hasher.id("study", t.study_uid) not in kept]
+    empty = sum(kept.values())
+    _check_rejected(empty, len(tasks), max_rejected, folder)
     bar = progress(
         total=len(tasks), initial=len(tasks) - len(left), unit="study", description="prepare"
     )
     with bar:
-        empty, work = 0, StudyBatch(process, settings, folder)
+        work = StudyBatch(process, settings, folder)
         for done, nothing in map_batches(executor, work, left, size=4, workers=workers):
             empty += nothing
             bar.set_postfix(rejected=empty, refresh=False)
             bar.update(done)
+            _check_rejected(empty, len(tasks), max_rejected, folder)
+
+
+def _check_rejected(empty: int, studies: int, most: float | None, folder: Path) -> None:
+    """Stops as soon as it is certain that the run ends over its budget."""
+    if most is None or empty <= most * studies:
+        return
+    reasons = total([row for row in summaries(folder) if not row["records"]], "rejected")
+    counted = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common(5))
+    raise TooManyRejectedError(
+        f"{empty} of {studies} studies gave no cine, more than --max-rejected {most:g} allows "
+        f"({counted})",
+        where="--input",
+        fix="the same command with a larger share goes on",
+    )
 
 
 def summaries(folder: Path) -> list[dict[str, Any]]:

@@ -38,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="prepare as the data of this workdir, model folder or dataset was",
     )
+    add(
+        "--max-rejected",
+        type=float,
+        metavar="SHARE",
+        help="stop when more than this share of the studies gives no cine (default: never)",
+    )
     add("--fractions", type=float, nargs=3, default=FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
     add("--split-seed", type=int, default=0, help="deals the splits (default 0)")
     add("--patients", type=int, default=200, help="phantom: patients to make (default 200)")
@@ -63,6 +69,8 @@ def check(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} {value} is less than {least}")
     if args.spacing is not None and not 0.1 <= args.spacing <= 20:
         raise UserError(f"--spacing {args.spacing} is not a spacing in mm")
+    if args.max_rejected is not None and not 0 <= args.max_rejected <= 1:
+        raise UserError(f"--max-rejected {args.max_rejected} is not a share from 0 to 1")
     if min(args.fractions) < 0 or not math.isclose(sum(args.fractions), 1, abs_tol=1e-6):
         raise UserError("--fractions must be shares that sum to 1")
     if args.input is not None and args.output.resolve().is_relative_to(args.input.resolve()):

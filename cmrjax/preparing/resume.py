@@ -1,0 +1,130 @@
+"""What a stopped run was asked for, so that only the same command goes on from it.
+
+The records kept in `<output>.partial/` depend on the flags, the tables and the scans. All of it is
+noted as hashes, part by part: a part that differs can be named, and no path or value is written.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from cmrjax import __version__
+from cmrjax.core.errors import UserError
+from cmrjax.core.writer import write_json_atomic
+from cmrjax.data.contract import DatasetContract
+from cmrjax.data.shards import record_features
+
+_MARK = "job.json"
+_FLAGS_OF = {"spacing_mm": "--spacing", "id_namespace": "--deid-key-file"}
+_NAMED = ("size", "frames")  # fields of the contract that are a flag's name themselves
+
+
+def asked(args: argparse.Namespace, contract: DatasetContract) -> dict[str, str]:
+    """What a dataset's bytes depend on.
+
+    Args:
+        args: the flags of `prepare`.
+        contract: of the dataset.
+
+    Returns:
+        Part, in words for a message -> its hash. Scans are known by their names, sizes and times,
+        as reading an archive twice would cost what resuming saves; tables by their content.
+    """
+    parts: dict[str, object] = {
+        _FLAGS_OF.get(field, f"--{field}" if field in _NAMED else f"contract ({field})"): value
+        for field, value in asdict(contract).items()
+    }
+    parts |= {
+        "--source": args.source,
+        "--public": args.public,
+        "--fractions": args.fractions,
+        "--split-seed": args.split_seed,
+        "version of cmrjax": __version__,
+        "layout of records": list(record_features(contract, ())),
+        "--input": str(args.input and args.input.resolve()),
+        "files in --input": args.input and _listing(args.input),
+    }
+    if args.source == "phantom":
+        parts |= {f"--{name}": getattr(args, name) for name in ("patients", "seed", "profile")}
+    for flag in ("reports", "labels", "label_tasks"):
+        parts[f"--{flag.replace('_', '-')}"] = _content(getattr(args, flag))
+    return {name: _hash([json.dumps(value).encode()]) for name, value in parts.items()}
+
+
+def claim(partial: Path, wanted: dict[str, str]) -> None:
+    """Takes the partial folder, or goes on from it.
+
+    Args:
+        partial: where a run keeps what is done.
+        wanted: from `asked`.
+
+    Raises:
+        UserError: a run that asked for something else left it; each part that differs is named.
+    """
+    begun = partial.iterdir() if partial.is_dir() else ()
+    if all(path.name.startswith(f".{_MARK}.") for path in begun):  # new, or killed at its mark
+        write_json_atomic(partial / _MARK, wanted)
+        return
+    if differing := _differing(partial, wanted):
+        raise UserError(
+            f"was begun with other settings: another {', '.join(differing)}",
+            where=str(partial),
+            fix="repeat that command, or remove the folder",
+        )
+
+
+def is_done(output: Path, partial: Path, wanted: dict[str, str]) -> bool:
+    """Whether this very run was killed after the dataset got its name, before it tidied up."""
+    return (
+        output.is_dir()
+        and any(output.iterdir())
+        and partial.is_dir()
+        and not (partial / "final").exists()
+        and not _differing(partial, wanted)
+    )
+
+
+def _differing(partial: Path, wanted: dict[str, str]) -> list[str]:
+    try:
+        before = dict(json.loads((partial / _MARK).read_text()))
+    except (OSError, ValueError, TypeError):
+        return ["beginning, which cannot be read"]
+    return sorted(n for n in wanted.keys() | before.keys() if wanted.get(n) != before.get(n))
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    body = hashlib.sha256()
+    for part in parts:
+        body.update(hashlib.sha256(part).digest())
+    return body.hexdigest()
+
+
+def _files(path: Path) -> list[str]:
+    if not path.is_dir():
+        return [str(path)] if path.exists() else []
+    return sorted(os.path.join(at, name) for at, _, names in os.walk(path) for name in names)
+
+
+def _listing(path: Path) -> str:
+    """Of every file's name, size and time of change."""
+
+    def line(name: str) -> bytes:
+        try:
+            info = os.lstat(name)
+        except OSError:
+            return os.fsencode(name)
+        return os.fsencode(name) + f"\0{info.st_size} {info.st_mtime_ns}".encode()
+
+    return _hash(map(line, _files(path)))
+
+
+def _content(path: Path | None) -> str | None:
+    """Of a table, or of a folder's texts with their names."""
+    if path is None:
+        return None
+    names = _files(path)
+    return _hash(b for n in names for b in (os.fsencode(n), Path(n).read_bytes()))

@@ -1,0 +1,184 @@
+"""A stopped run: the same command ends with the same bytes, another is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from cmrjax import prepare
+from cmrjax.core.errors import UserError
+from cmrjax.data import engine
+from tests.data.builders import write_cine
+
+SMALL = ("--size", "16", "--frames", "8", "--public", "--workers", "1")
+
+
+def words(source: Path, output: Path, *flags: str) -> list[str]:
+    return ["--source", "dicom", "--input", str(source), "--output", str(output), *SMALL, *flags]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume") / "scans"
+    for study in (1, 2, 3):
+        write_cine(folder / f"d{study}", study=study)
+    write_cine(folder / "d4", study=4, phases=1)  # gives no cine
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(scans, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "dataset"
+    assert prepare.main(words(scans, output)) == 0
+    return content(output)
+
+
+def stop_at(monkeypatch, number: int, when: str):
+    """Ctrl-C before or after the `number`-th file gets its name."""
+    real, calls = os.replace, []
+
+    def replace(source, target, **keywords):
+        calls.append(target)
+        if len(calls) == number and when == "before":
+            raise KeyboardInterrupt
+        real(source, target, **keywords)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_stopped_anywhere_the_same_command_gives_the_same_bytes(
+    scans, dataset, tmp_path, monkeypatch, when
+):
+    stops = 0
+    for number in range(1, 20):
+        output = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            stop_at(patch, number, when)
+            try:
+                prepare.main(words(scans, output))
+            except KeyboardInterrupt:
+                stops += 1
+        if stops == number:
+            assert prepare.main(words(scans, output)) == 0
+        assert content(output) == dataset
+        assert not output.with_name(f"{number}.partial").exists()
+        if stops < number:
+            break
+    assert stops >= 6  # the mark, four studies, the dataset's own name
+
+
+def test_killed_with_an_archive_half_read(scans, dataset, tmp_path):
+    packed, output = tmp_path / "scans.tar.gz", tmp_path / "dataset"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(scans, "scans")
+    command = [sys.executable, "-m", "cmrjax.cli", "prepare", *words(packed, output)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    unpacked = tmp_path / "dataset.partial" / "unpacked"
+    while process.poll() is None and not (unpacked.is_dir() and any(unpacked.iterdir())):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert prepare.main(words(packed, output)) == 0
+    assert content(output) == dataset
+
+
+@pytest.fixture
+def stopped(scans, tmp_path, monkeypatch):
+    """A run that was stopped after a study, on scans of its own."""
+    own = tmp_path / "scans"
+    for path in sorted(scans.rglob("*.dcm")):
+        copy = own / path.relative_to(scans)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, "after")
+        with pytest.raises(KeyboardInterrupt):
+            prepare.main(words(own, tmp_path / "out"))
+    return own, tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--split-seed", "7"), "another --split-seed;"),
+        (("--fractions", "0.5", "0.2", "0.3"), "another --fractions;"),
+        (("--size", "20", "--spacing", "1.5"), "another --size, --spacing;"),
+        (("--deid-key-file", "{key}"), "another --deid-key-file;"),
+        (("--labels", "{labels}"), "another --labels;"),
+    ],
+)
+def test_other_flags_are_named(stopped, tmp_path, flags, named):
+    (tmp_path / "key").write_text("k" * 32)
+    (tmp_path / "labels.csv").write_text("study_instance_uid,x\n1.2.826.1,1\n")
+    given = [f.format(key=tmp_path / "key", labels=tmp_path / "labels.csv") for f in flags]
+    with pytest.raises(UserError, match=named):
+        prepare.main(words(*stopped, *given))
+
+
+def test_public_or_not_is_noticed(stopped, tmp_path):
+    (tmp_path / "key").write_text("k" * 32)
+    line = words(*stopped, "--deid-key-file", str(tmp_path / "key"))
+    line.remove("--public")
+    with pytest.raises(UserError, match="another --deid-key-file, --public;"):
+        prepare.main(line)
+
+
+@pytest.mark.parametrize("change", ["touched", "longer", "gone", "new"])
+def test_changed_scans_are_noticed_and_nothing_is_told_of_them(stopped, change):
+    scans, output = stopped
+    path = sorted(scans.rglob("*.dcm"))[-1]
+    if change == "touched":
+        os.utime(path, (1, 1))
+    elif change == "longer":
+        path.write_bytes(path.read_bytes() + b"\0\0")
+    elif change == "gone":
+        path.unlink()
+    else:
+        (scans / "more.dcm").write_bytes(b"")
+    with pytest.raises(UserError, match="another files in --input;") as caught:
+        prepare.main(words(scans, output))
+    assert path.name not in str(caught.value)
+    mark = (output.with_name("out.partial") / "job.json").read_text()
+    assert not any(word in mark for word in (str(scans), path.name))
+
+
+def test_a_folder_without_a_readable_mark_is_not_gone_on_from(stopped):
+    scans, output = stopped
+    (output.with_name("out.partial") / "job.json").write_text("[1")
+    with pytest.raises(UserError, match="beginning, which cannot be read"):
+        prepare.main(words(scans, output))
+
+
+def test_output_inside_the_scans_is_refused(scans):
+    with pytest.raises(UserError, match="inside --input"):
+        prepare.main(words(scans, scans / "dataset"))
+
+
+def test_a_budget_of_rejected_studies_stops_only_a_run_that_exceeds_it(scans, dataset, tmp_path):
+    output = tmp_path / "dataset"
+    with pytest.raises(engine.TooManyRejectedError) as caught:
+        prepare.main(words(scans, output, "--max-rejected", "0.2"))
+    line = str(caught.value)
+    assert "1 of 4 studies gave no cine, more than --max-rejected 0.2 allows" in line
+    assert "cine.one_phase 1" in line
+    assert "\n" not in line
+    # What is done is kept, and counts when the command goes on.
+    assert output.with_name("dataset.partial").exists()
+    with pytest.raises(UserError, match="1 of 4"):
+        prepare.main(words(scans, output, "--max-rejected", "0"))
+    assert prepare.main(words(scans, output, "--max-rejected", "0.25")) == 0
+    assert content(output) == dataset
+    with pytest.raises(UserError, match="not a share"):
+        prepare.main(words(scans, tmp_path / "x", "--max-rejected", "3"))
