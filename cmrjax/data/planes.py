@@ -60,11 +60,11 @@ def _view(group: Group, groups: Sequence[Group], axis: np.ndarray | None, sure: 
     shown = long_axis_view(group.direction, axis)
     if not group.readings:
         return "sax" if _is_stack(group, groups) else shown or "unknown"
-    if len(group.readings) > 1:
+    name, *others = group.readings
+    if others:
         if shown in group.readings:
             return shown
-        return next((view for view in group.readings if view not in sure), group.readings[0])
-    name = group.readings[0]
+        return next((view for view in group.readings if view not in sure), name)
     if axis is None:
         return name
     along = abs(float(group.direction @ axis))

@@ -24,7 +24,9 @@ def contract_of(args: argparse.Namespace, *, id_namespace: str) -> DatasetContra
     """
     source = PUBLIC.get(args.source)
     ours = DatasetContract(
-        spacing_mm=2.0 if args.spacing is None else args.spacing,
+        # 64 pixels of 2.5 mm hold the left ventricle with its wall in .98 of ACDC's slices and the
+        # right one, too, in .83; of 2.0 mm in .91 and .55.
+        spacing_mm=2.5 if args.spacing is None else args.spacing,
         size=args.size or 64,
         frames=args.frames or (source.frames if source else 16),
         orientation="acquired",

@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--public", action="store_true", help="the input is public: a fixed id namespace")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     add("--size", type=int, help="rows and columns stored (default 64)")
-    add("--spacing", type=float, help="mm between pixels (default 2.0)")
+    add("--spacing", type=float, help="mm between pixels (default 2.5)")
     add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
     add(
         "--contract",

@@ -19,7 +19,7 @@ def asked(*words: str, source: str = "dicom"):
 
 def test_without_a_model_the_flags_and_defaults_decide():
     plain = asked()
-    assert (plain.size, plain.spacing_mm, plain.frames, plain.masks) == (64, 2.0, 16, False)
+    assert (plain.size, plain.spacing_mm, plain.frames, plain.masks) == (64, 2.5, 16, False)
     assert (plain.intensity, plain.id_namespace) == (INTENSITY, "public:x")
     given = asked("--size", "32", "--spacing", "1.4", "--frames", "5", source="acdc")
     assert (given.size, given.spacing_mm, given.frames, given.masks) == (32, 1.4, 5, True)

@@ -1,6 +1,6 @@
 """From the images of a study to its cines: what every source of DICOM files shares."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -134,19 +134,24 @@ def _maker(
 
 def card_rows(cines: Sequence[RawCine]) -> list[dict[str, object]]:
     """For the data card: one row for each view, spacing, gap and phase count of a study."""
-    rows: dict[tuple, list[RawCine]] = defaultdict(list)
+    # Counts alone: to keep the cines would be to keep all their pixels.
+    slices: Counter[tuple] = Counter()
+    unsure: Counter[tuple] = Counter()
     for c in cines:
         spacing = tuple(round(float(v), 4) for v in c.plane.spacing)
-        rows[c.view, len(c.frames), spacing, round(c.gap_mm, 3), c.frames.shape[1:]].append(c)
+        row = c.view, len(c.frames), spacing, round(c.gap_mm, 3), c.frames.shape[1:]
+        slices[row] += 1
+        unsure[row] += c.crop.confidence < SURE
     return [
         {
             "view": view,
-            "slices": len(found),
+            "slices": n,
             "phases": phases,
             "spacing_mm": list(spacing),
             "gap_mm": gap,
             "size": list(size),
-            "cropped_at_middle": sum(c.crop.confidence < SURE for c in found),
+            "cropped_at_middle": unsure[row],
         }
-        for (view, phases, spacing, gap, size), found in sorted(rows.items())
+        for row, n in sorted(slices.items())
+        for view, phases, spacing, gap, size in [row]
     ]
