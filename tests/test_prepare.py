@@ -12,6 +12,7 @@ from cmrjax.core.errors import UserError
 from cmrjax.data import engine
 from cmrjax.data.contract import InputContract, save_checkpoint_contract
 from cmrjax.data.records import RecordSource, studies
+from cmrjax.data.standardise import to_patient
 from tests.data.builders import beating, contract, write_cine
 
 SMALL = ["--size", "16", "--frames", "8"]
@@ -82,6 +83,11 @@ def test_records_hold_cines_labels_and_clean_reports(dataset):
     assert (record["gap_mm"], record["slice_index"]) == (8.0, 1)
     np.testing.assert_allclose(record["trigger_times_ms"], 100 * np.arange(8))
     np.testing.assert_allclose(record["crop_centre"], [15.5, 15.5], atol=0.5)
+    assert record["crop_confidence"] == 1
+    # What undoes it: the middle of the stored frame is the heart, in the patient's own mm.
+    np.testing.assert_array_equal(record["origin_mm"], [0, 0, 8])
+    np.testing.assert_array_equal(record["orientation"], [1, 0, 0, 0, 1, 0])
+    np.testing.assert_allclose(to_patient(record, np.array([7.5, 7.5])), [31, 31, 8], atol=1)
     known = [source[s.rows[0]] for s in grouped]
     texts = sorted(r["report"] for r in known)
     assert texts[0] == ""

@@ -19,6 +19,7 @@ from cmrjax.data.records import RecordSource, studies
 from tests.data.builders import beating
 from tests.data.deid.canary import CAPTURE, PDF, SR, Plan, decoded, found, report, write_canary
 
+pytestmark = pytest.mark.timeout(600)  # two commands start from nothing, with their workers
 FLAGS = ["--size", "16", "--frames", "8"]
 MARKED = (
     ({"BurnedInAnnotation": "YES"}, "file.burned_in_text"),

@@ -14,6 +14,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
@@ -190,5 +191,7 @@ def write_every_kind(folder: Path) -> dict[str, np.ndarray]:
         write_encapsulated(
             folder / "jpegls", imagecodecs.jpegls_encode(image), JPEGLSLossless, image
         )
-        out |= {"lossless": image, "jpegls": image}
+        htj2k = imagecodecs.htj2k_encode(image, reversible=True)
+        write_encapsulated(folder / "htj2k", htj2k, HTJ2KLossless, image)
+        out |= {"lossless": image, "jpegls": image, "htj2k": image}
     return out

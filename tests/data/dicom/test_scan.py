@@ -25,7 +25,7 @@ def path(tmp_path):
         ("empty", b"", "not_dicom"),
         ("x.dcm", b"<html>" * 100, "not_dicom"),
         ("zeros", bytes(1000), "not_dicom"),
-        ("x.gz", gzip.compress(b"x"), "archive"),
+        ("x.gz", gzip.compress(b"x", mtime=0), "archive"),
         ("x.zip", b"PK\3\4" + bytes(100), "archive"),
         ("meta", bytes(128) + b"DICM", "truncated"),
     ],

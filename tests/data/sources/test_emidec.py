@@ -97,7 +97,7 @@ def test_a_cycle_of_stills_is_refused(root, tmp_path, capsys):
 
 def test_another_folder_says_what_it_should_be(tmp_path, capsys):
     (tmp_path / "Case_P001").mkdir()
-    words = ["--input", str(tmp_path), "--output", str(tmp_path / "d")]
+    words = ["--input", str(tmp_path), "--output", f"{tmp_path}-out"]
     assert cli.main(["prepare", "--source", "emidec", *words]) == 2
     message = capsys.readouterr().err
     assert "Case_P001/Images" in message

@@ -91,7 +91,7 @@ def test_a_part_alone_is_its_own_dataset(root, tmp_path):
 
 
 def test_another_folder_says_what_it_should_be(tmp_path, capsys):
-    words = ["--input", str(tmp_path), "--output", str(tmp_path / "d")]
+    words = ["--input", str(tmp_path), "--output", f"{tmp_path}-out"]
     assert cli.main(["prepare", "--source", "kaggle_dsb", *words]) == 2
     message = capsys.readouterr().err
     assert "train/train/1/study" in message

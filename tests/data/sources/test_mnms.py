@@ -66,7 +66,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset(root, tmp_path_factory):
-    return prepare("mnms", root, tmp_path_factory.mktemp("out") / "d", "--size", 32, "--frames", 8)
+    words = ("--size", 32, "--frames", 8, "--spacing", 2)
+    return prepare("mnms", root, tmp_path_factory.mktemp("out") / "d", *words)
 
 
 def test_every_case_is_read_in_its_official_part(dataset):

@@ -125,7 +125,7 @@ def test_frames_are_found_by_their_pixels():
 
 def test_another_folder_says_what_it_should_be(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    words = ["--output", str(tmp_path / "d"), "--input", str(tmp_path / "empty")]
+    words = ["--output", f"{tmp_path}-out", "--input", str(tmp_path / "empty")]
     assert cli.main(["prepare", "--source", "mnms2", *words]) == 2
     message = capsys.readouterr().err
     assert "dataset_information.csv" in message

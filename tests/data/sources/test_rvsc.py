@@ -102,7 +102,7 @@ def test_volumes_are_the_polygons_own(dataset):
 
 
 def test_another_folder_says_what_it_should_be(tmp_path, capsys):
-    words = ["--input", str(tmp_path), "--output", str(tmp_path / "d")]
+    words = ["--input", str(tmp_path), "--output", f"{tmp_path}-out"]
     assert cli.main(["prepare", "--source", "rvsc", *words]) == 2
     message = capsys.readouterr().err
     assert "TrainingSet" in message

@@ -139,7 +139,7 @@ def test_odd_contours_are_counted_and_another_series_is_not_drawn_on(root, tmp_p
 
 
 def test_another_folder_says_what_it_should_be(tmp_path, capsys):
-    words = ["--input", str(tmp_path), "--output", str(tmp_path / "d")]
+    words = ["--input", str(tmp_path), "--output", f"{tmp_path}-out"]
     assert cli.main(["prepare", "--source", "scd", *words]) == 2
     message = capsys.readouterr().err
     assert "SCD_ManualContours" in message

@@ -128,7 +128,7 @@ def test_a_manifest_is_read_whatever_its_dates_look_like():
 
 
 def test_another_folder_says_what_it_should_be(tmp_path, capsys):
-    words = ["--input", str(tmp_path), "--output", str(tmp_path / "d")]
+    words = ["--input", str(tmp_path), "--output", f"{tmp_path}-out"]
     assert cli.main(["prepare", "--source", "ukb", *words]) == 2
     message = capsys.readouterr().err
     assert "EID_20209_2_0.zip" in message
