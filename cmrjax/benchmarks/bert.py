@@ -11,7 +11,7 @@ WIDTH, DEPTH, HEADS, HIDDEN, VOCABULARY, POSITIONS = 768, 12, 12, 3072, 30522, 5
 
 
 def write_bert(folder: Path) -> int:
-    """Writes `model.safetensors` and `config.json`.
+    """Writes `model.safetensors`, `config.json` and a `vocab.txt` of as many tokens.
 
     Args:
         folder: an empty folder.
@@ -36,6 +36,9 @@ def write_bert(folder: Path) -> int:
         "vocab_size": VOCABULARY,
     }
     (folder / "config.json").write_text(json.dumps(config))
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens += [f"word{i}" for i in range(VOCABULARY - len(tokens))]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     return sum(tensor.size for tensor in tensors.values())
 
 

@@ -131,7 +131,7 @@ def import_row() -> Row:
         begin = time.perf_counter()
         size = len((source / "model.safetensors").read_bytes())
         reading = time.perf_counter() - begin
-        words = ["--input", str(source), "--output", f"{folder}/model"]
+        words = ["--input", str(source), "--output", f"{folder}/model", "--pool", "pooler"]
         begin = time.perf_counter()
         # The interpreter's start and every library's import are part of what a user waits for.
         command = [sys.executable, "-m", "cmrjax.cli", "import", *words]

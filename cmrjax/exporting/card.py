@@ -3,17 +3,21 @@
 It holds counts, hashes and measured numbers; no path, no id and no text of a report.
 """
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cmrjax.data.records import RecordSource, studies
-from cmrjax.evals.base import Row
 from cmrjax.evals.model import Model
-from cmrjax.evals.tables import format_rows
 from cmrjax.models.parameters import flatten
+
+# Records and statistics load seconds of libraries, which the card of an import never needs.
+if TYPE_CHECKING:
+    from cmrjax.data.records import RecordSource
+    from cmrjax.evals.base import Row
 
 NOT_GIVEN = "not given"
 _SHOWN_ENCODERS = ("checkpoint", "random", "trivial")
@@ -67,6 +71,8 @@ class DataSummary:
 
 def summarise(source: RecordSource, patients: frozenset[str]) -> DataSummary:
     """Counts the studies of these patients in a dataset."""
+    from cmrjax.data.records import studies
+
     members = studies(source.index, patients)
     views = [view for study in members for view in study.views]
     return DataSummary(
@@ -189,6 +195,8 @@ def _training_data(model: Model, data: DataSummary | None) -> str:
 def _results(rows: Sequence[Row]) -> str:
     if not rows:
         return f"{NOT_GIVEN}: no evaluator was run on this checkpoint."
+    from cmrjax.evals.tables import format_rows
+
     parts = []
     for name in dict.fromkeys((row.evaluator, row.split) for row in rows):
         chosen = [row for row in rows if (row.evaluator, row.split) == name]
