@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmrjax.data import geometry
@@ -50,6 +50,7 @@ def test_gap_of_any_tilted_stack(a, b, c, slices, gap_mm):
 
 
 @given(angles, angles, angles, st.floats(0, 200), st.floats(0, 200))
+@settings(deadline=None)
 def test_pixels_go_there_and_back(a, b, c, row, column):
     orientation = rotation(a, b, c)[:, :2].T.ravel()
     plane = geometry.Plane(np.array([10.0, -20.0, 30.0]), orientation, np.array([1.5, 0.8]))

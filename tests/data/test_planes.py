@@ -1,7 +1,7 @@
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
@@ -46,6 +46,7 @@ def test_views_by_the_angle_at_the_wall(degrees, view):
 
 
 @given(st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_planned_views_are_named_or_left_open(seed):
     """Of planes as scanners plan them none is taken for another."""
     protocol = sample_protocol(np.random.default_rng(seed), FULL)
