@@ -21,7 +21,8 @@ _CONTOUR = "#35e0e0"
 # no more than uniform.
 _STRONGEST, _FALL = 0.8, 1.5
 _SIDE, _STRIP = 160, 18  # pixels of a moving cine and of the line of text above it
-_CYCLE_MS, _QUALITY = 1000, 70
+CYCLE_MS = 1000  # every cine is shown at one cycle a second, whatever the patient's heart rate was
+_QUALITY = 70
 _NAMES = {"checkpoint": "this model", "random": "untrained"}
 
 
@@ -136,15 +137,25 @@ def moving(overlay: Overlay, encoder: str) -> bytes:
             values = times_uniform(overlay.maps[encoder, method])[t]
             pictures.append(blend(grey, values, limits[method]))
         frames.append(_labelled(pictures, ["cine", *methods]))
+    return animation(frames, quality=_QUALITY)
+
+
+def animation(frames: Sequence[Image.Image], *, quality: int) -> bytes:
+    """One heart beat that repeats, as an animated WebP.
+
+    Args:
+        frames: of one size, over the cycle.
+        quality: of the encoder, 0..100.
+    """
     out = io.BytesIO()
     frames[0].save(
         out,
         "WEBP",
         save_all=True,
-        append_images=frames[1:],
-        duration=max(20, _CYCLE_MS // len(frames)),
+        append_images=list(frames[1:]),
+        duration=max(20, CYCLE_MS // len(frames)),
         loop=0,
-        quality=_QUALITY,
+        quality=quality,
         method=2,
     )
     return out.getvalue()

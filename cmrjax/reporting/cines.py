@@ -1,7 +1,6 @@
 """Cines as animated images inside the page."""
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,8 +8,8 @@ from PIL import Image
 
 from cmrjax.data.contract import VIEWS
 from cmrjax.data.records import RecordSource, Study
+from cmrjax.evals.overlays import animation
 
-CYCLE_MS = 1000  # every cine is shown at one cycle a second, whatever the patient's heart rate was
 MAX_FRAMES = 24
 # (side in pixels, WebP quality), tried in this order until all cines fit.
 QUALITIES = ((96, 62), (72, 50), (56, 40), (40, 25))
@@ -31,18 +30,7 @@ def encode_cine(cine: np.ndarray, *, side: int, quality: int) -> bytes:
     frames = [Image.fromarray(frame) for frame in cine]
     if max(frames[0].size) > side:
         frames = [frame.resize((side, side), Image.Resampling.LANCZOS) for frame in frames]
-    out = io.BytesIO()
-    frames[0].save(
-        out,
-        "WEBP",
-        save_all=True,
-        append_images=frames[1:],
-        duration=max(20, CYCLE_MS // len(frames)),
-        loop=0,
-        quality=quality,
-        method=2,
-    )
-    return out.getvalue()
+    return animation(frames, quality=quality)
 
 
 def data_uri(content: bytes, kind: str) -> str:
