@@ -29,10 +29,13 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--data is a folder, for the suite ingest", where=str(args.data))
     suite = importlib.import_module(f"cmrjax.benchmarks.{args.suite}")
     given = {} if args.data is None else {"data": args.data}
-    rows: list[Row] = suite.run(tuple(args.only), **given)
-    print(
-        json.dumps([row.to_json() for row in rows], indent=1) if args.json else format_table(rows)
-    )
+    rows: list[Row] = []
+    try:
+        for row in suite.run(tuple(args.only), **given):
+            rows.append(row)
+    finally:  # what was measured before a failure or an interrupt is shown
+        as_json = [row.to_json() for row in rows]
+        print(json.dumps(as_json, indent=1) if args.json else format_table(rows))
     return 0
 
 

@@ -14,7 +14,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import active_children, get_context
@@ -43,7 +43,7 @@ LONG_STUDY, LONG_MATRIX = 3000, 208
 _FLAGS = ("--source=dicom", "--public", "--spacing=2", "--size=64", "--frames=16")
 
 
-def run(only: tuple[str, ...] = (), *, data: Path | None = None) -> list[Row]:
+def run(only: tuple[str, ...] = (), *, data: Path | None = None) -> Iterator[Row]:
     """Every row, or those whose names hold one of some words.
 
     Args:
@@ -64,8 +64,9 @@ def run(only: tuple[str, ...] = (), *, data: Path | None = None) -> list[Row]:
             paths = sorted(path for path in real.rglob("*") if path.is_file())
             rows.insert(1, ("reading, Sunnybrook", partial(reading_row, paths=paths)))
             rows[2] = ("prepare, Sunnybrook", rows[2][1])
-        chosen = [(n, row) for n, row in rows if not only or any(word in n for word in only)]
-        return [_measured(name, row) for name, row in chosen]
+        for name, row in rows:
+            if not only or any(word in name for word in only):
+                yield _measured(name, row)
 
 
 def _measured(name: str, row: Callable[[], Row]) -> Row:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,14 @@ MODELS: dict[str, VideoConfig] = {
 }
 
 
-def run(only: tuple[str, ...] = ()) -> list[Row]:
+def run(only: tuple[str, ...] = ()) -> Iterator[Row]:
     """Every model that fits into this machine's memory, then an import of 100 M parameters."""
-    rows = []
     for name, config in MODELS.items():
         if not only or any(word in name for word in only):
             print(f"bench: {name}", file=sys.stderr, flush=True)
-            rows.append(model_row(name, config))
+            yield model_row(name, config)
     if not only or "import" in only:
-        rows.append(import_row())
-    return rows
+        yield import_row()
 
 
 def model_row(name: str, config: VideoConfig, *, seconds: float = SECONDS) -> Row:
