@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -176,6 +177,18 @@ def cosine_series(tubelets: jax.Array, frames: int, gain: float) -> jax.Array:
     return jnp.einsum("kt,bntp->bnkp", basis.astype(np.float32), x).reshape(tubelets.shape)
 
 
+class Hidden(NamedTuple):
+    """Patches that the tower shall not see, as in masked image modelling (iBOT, Zhou et al. 2022).
+
+    Args:
+        mask: bool `[b, n]`, True for the hidden ones.
+        vector: `[d]`, stands for the embedding of each.
+    """
+
+    mask: jax.Array
+    vector: jax.Array
+
+
 class VideoViT(nnx.Module):
     """Tubelet embedding, learned positions and a trunk over space and time.
 
@@ -217,25 +230,44 @@ class VideoViT(nnx.Module):
         if config.pool == "attention":
             self.pool = AttentionPool(width, heads, rngs=rngs, epsilon=config.epsilon)
 
-    def features(self, clips: jax.Array, frames: jax.Array | None = None) -> Features:
+    def features(
+        self,
+        clips: jax.Array,
+        frames: jax.Array | None = None,
+        *,
+        kept: jax.Array | None = None,
+        hidden: Hidden | None = None,
+    ) -> Features:
         """Encodes clips.
 
         Args:
             clips: `[b, t, h, w]`, values 0..1.
             frames: `[b, t]`, False where a frame is padding; None where all are there. A tubelet
                 counts if any of its frames is there, the others enter as mid-grey.
+            kept: int32 `[b, m]`, the patches that enter the trunk, counted over time, rows and
+                columns; None for all. The tokens are then those, `[b, m, d]`. Joint attention
+                alone: the others need every token of a time.
+            hidden: patches whose embedding is replaced, before positions are added.
 
         Returns:
             One vector a clip and the patch tokens.
 
         Raises:
-            ValueError: the clips do not have the model's shape.
+            ValueError: the clips do not have the model's shape, or tokens are dropped from an
+                attention that needs all.
         """
         config = self.config
+        if kept is not None and config.attention != "joint":
+            raise ValueError(f"{config.attention} attention needs every token")
         x = self._embed(clips, frames)
+        if hidden is not None:
+            mask = hidden.mask.reshape(*x.shape[:-1], 1)
+            x = jnp.where(mask, hidden.vector.astype(x.dtype), x)
         valid = None if frames is None else token_mask(frames, config.tubelet[0])
-        run = self._factorised if config.attention == "factorised" else self._joint
-        sequence, prefix, mask, tokens = run(x, valid)
+        if config.attention == "factorised":
+            sequence, prefix, mask, tokens = self._factorised(x, valid)
+        else:
+            sequence, prefix, mask, tokens = self._joint(x, valid, kept)
         if config.final_norm == "tokens":
             sequence = self.norm(sequence)
             tokens = sequence[:, prefix:] if tokens is None else self.norm(tokens)
@@ -275,21 +307,24 @@ class VideoViT(nnx.Module):
         x = self.embed(x)
         return x.reshape(x.shape[0], self.config.grid[0], -1, x.shape[-1])
 
-    def _joint(self, x: jax.Array, valid: jax.Array | None):
-        """One trunk over all tokens, joint or divided."""
+    def _joint(self, x: jax.Array, valid: jax.Array | None, kept: jax.Array | None):
+        """One trunk over all tokens that enter, joint or divided."""
         b, t, places, d = x.shape
         if self.config.positions == "separable":
             x = x + (self.time[...][:, None] + self.space[...][None])
         else:
             x = x + self.position[...].reshape(t, places, d)
+        x = x.reshape(b, -1, d)
+        there = None if valid is None else jnp.repeat(valid, places, axis=1)
+        if kept is not None:
+            x = jnp.take_along_axis(x, kept[..., None], axis=1)
+            there = None if there is None else jnp.take_along_axis(there, kept, axis=1)
         prefix = self.prefix(b)
         p = prefix.shape[1]
-        sequence = (
-            jnp.concatenate([prefix, x.reshape(b, -1, d)], axis=1) if p else x.reshape(b, -1, d)
-        )
+        sequence = jnp.concatenate([prefix, x], axis=1) if p else x
         mask = None
-        if valid is not None:
-            mask = jnp.concatenate([jnp.ones((b, p), bool), jnp.repeat(valid, places, 1)], axis=1)
+        if there is not None:
+            mask = jnp.concatenate([jnp.ones((b, p), bool), there], axis=1)
         sequence = self.trunk(sequence, mask, TokenGrid(p, t, places))
         return sequence, p, mask, None
 

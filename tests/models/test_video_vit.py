@@ -1,5 +1,8 @@
 """The video tower: which pixel is in which token, and the sizes of the variants."""
 
+import dataclasses
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +10,10 @@ import pytest
 from flax import nnx
 
 from cmrjax.core.errors import UserError
-from cmrjax.models.video_vit import VARIANTS, VideoViT, VideoViTConfig, patchify
+from cmrjax.models.video_vit import VARIANTS, Hidden, VideoViT, VideoViTConfig, patchify
 from tests.models.networks import compiled, filled
+
+TINY = VideoViTConfig(size=(32, 1, 2), tubelet=(2, 8, 8), clip=(4, 16, 16))
 
 
 def test_tokens_run_over_time_then_rows_then_columns():
@@ -78,3 +83,47 @@ def test_a_config_that_cannot_be_is_named():
         VideoViTConfig(variant="XL")
     with pytest.raises(UserError, match=r"\(3, 16, 16\) does not divide the clip"):
         VideoViTConfig(tubelet=(3, 16, 16))
+
+
+def test_kept_tokens_are_those_of_a_trunk_that_never_saw_the_others():
+    config = dataclasses.replace(TINY, cls_token=True, registers=1)
+    tower = VideoViT(config, rngs=nnx.Rngs(0))
+    n = math.prod(config.grid)
+    rng = np.random.default_rng(0)
+    clips = jnp.asarray(rng.random((2, *config.clip), np.float32))
+    everything = jnp.tile(jnp.arange(n)[None], (2, 1))
+    whole = tower.features(clips)
+    np.testing.assert_allclose(tower.features(clips, kept=everything).tokens, whole.tokens)
+    # In another order: the same vectors in that order.
+    order = jnp.asarray(rng.permuted(np.tile(np.arange(n), (2, 1)), axis=1))
+    mixed = tower.features(clips, kept=order)
+    expected = jnp.take_along_axis(whole.tokens, order[..., None], axis=1)
+    np.testing.assert_allclose(mixed.tokens, expected, atol=2e-5)
+    np.testing.assert_allclose(mixed.pooled, whole.pooled, atol=2e-5)
+    # Pixels of a dropped patch change nothing.
+    some = jnp.asarray([[0, 2], [1, n - 1]])
+    dt, dh, dw = config.tubelet
+    changed = clips.at[1, :dt, :dh, :dw].set(0.9)
+    np.testing.assert_array_equal(
+        tower.features(clips, kept=some).tokens[1], tower.features(changed, kept=some).tokens[1]
+    )
+
+
+def test_a_hidden_patch_is_the_vector_that_stands_for_it():
+    tower = VideoViT(TINY, rngs=nnx.Rngs(0))
+    n = math.prod(TINY.grid)
+    clips = jnp.asarray(np.random.default_rng(0).random((1, *TINY.clip), np.float32))
+    dt, dh, dw = TINY.tubelet
+    changed = clips.at[0, :dt, :dh, :dw].set(0.9)
+    mask = jnp.zeros((1, n), bool).at[0, 0].set(True)
+    hidden = Hidden(mask, jnp.ones(TINY.width))
+    seen = [tower.features(c, hidden=hidden).tokens for c in (clips, changed)]
+    np.testing.assert_array_equal(*seen)
+    assert not np.allclose(seen[0], tower.features(clips).tokens)
+
+
+def test_dropping_tokens_needs_joint_attention():
+    config = dataclasses.replace(TINY, attention="divided")
+    tower = VideoViT(config, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="divided attention needs every token"):
+        tower.features(jnp.zeros((1, *config.clip)), kept=jnp.zeros((1, 1), int))
