@@ -1,5 +1,6 @@
 """Why a file is left out: the words that are counted."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -45,3 +46,24 @@ class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a f
     def reason(self) -> str:
         """The reason's word."""
         return str(self.args[0])
+
+
+def advice(counted: Iterable[str]) -> str | None:
+    """What would let more be read.
+
+    Args:
+        counted: reasons, with or without what they were counted of ('file.', 'cine.').
+
+    Returns:
+        Nothing where nothing would.
+
+    Example:
+        >>> advice(["file.not_mr"]) is None
+        True
+    """
+    if any(reason.endswith(Reason.NEEDS_CODECS) for reason in counted):
+        return (
+            "pip install 'cmrjax[codecs]' reads what needs_extra_codecs counts "
+            "(JPEG alone, under the GPL: 'cmrjax[codecs-gpl]')"
+        )
+    return None

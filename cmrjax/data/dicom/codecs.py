@@ -12,7 +12,13 @@ import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
-from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+)
 
 from cmrjax.data.reasons import Reason, Rejected
 
@@ -20,6 +26,11 @@ from cmrjax.data.reasons import Reason, Rejected
 DECODER_DEPENDENCIES = dict.fromkeys(
     (JPEGLossless, JPEGLosslessSV1, JPEGExtended12Bit), ("imagecodecs",)
 )
+# What the extra brings for syntaxes of which a part is read without it.
+_BETTER_DECODERS: dict[str, str] = {
+    **dict.fromkeys(DECODER_DEPENDENCIES, "imagecodecs"),
+    **dict.fromkeys((JPEG2000, JPEG2000Lossless), "openjpeg"),
+}
 # JPEG frame headers: start-of-frame markers, of which C4, C8 and CC are something else.
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG, _JPEG_LS_FRAME, _J2K = b"\xff\xd8", 0xF7, b"\xff\x4f\xff\x51"
@@ -27,7 +38,11 @@ _JPEG, _JPEG_LS_FRAME, _J2K = b"\xff\xd8", 0xF7, b"\xff\x4f\xff\x51"
 
 def is_available(uid: str) -> bool:
     """Whether `decode_frame` can decode a transfer syntax here."""
-    return uid in DECODER_DEPENDENCIES and importlib.util.find_spec("imagecodecs") is not None
+    return uid in DECODER_DEPENDENCIES and _is_installed("imagecodecs")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def register() -> None:
@@ -37,8 +52,14 @@ def register() -> None:
 
 
 def why_not(uid: str) -> Reason:
-    """Why a frame of a transfer syntax could not be decoded."""
-    lacking = uid in DECODER_DEPENDENCIES and not is_available(uid)
+    """Why a frame of a transfer syntax could not be decoded.
+
+    Returns:
+        `NEEDS_CODECS` as long as the extra holds a decoder that was not asked, for a damaged frame
+        too: which of the two it is, only that decoder can tell.
+    """
+    better = _BETTER_DECODERS.get(uid)
+    lacking = better is not None and not _is_installed(better)
     return Reason.NEEDS_CODECS if lacking else Reason.UNDECODABLE
 
 

@@ -1,7 +1,8 @@
 """Reads damaged files: `python -m tests.data.dicom.fuzz FOLDER [--count 10000] [--seed 0]`.
 
 Every one must give pixels or a reason. Prints what came out, how often, how long and how much
-memory it took; stops at anything else, with the file kept.
+memory it took; stops at anything else, with the file kept. Folders take turns, whatever their
+sizes.
 """
 
 import argparse
@@ -32,16 +33,17 @@ class Outcome:
         images: how often each step ended in pixels or in which reason.
         pixels: the same of decoding, whatever the file shows.
         slowest_s: seconds that the slowest file took.
+        slowest: number of that file.
     """
 
     images: Counter[str] = field(default_factory=Counter)
     pixels: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
+    slowest: int = -1
 
 
 def look(path: str, outcome: Outcome) -> None:
     """Reads one file in both ways: as `prepare` does, and its pixels whatever they show."""
-    start = time.monotonic()
     try:
         study_of(path)
         images = read_images(path)
@@ -56,24 +58,27 @@ def look(path: str, outcome: Outcome) -> None:
         outcome.pixels["pixels"] += 1
     except Rejected as rejected:
         outcome.pixels[rejected.reason] += 1
-    outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - start)
 
 
-def run(sources: Sequence[Path], count: int, seed: int, folder: Path) -> Outcome:
+def run(sources: Sequence[Sequence[Path]], count: int, seed: int, path: Path) -> Outcome:
     """Reads damaged copies of files.
 
     Args:
-        sources: the files, unharmed.
+        sources: the files of each folder, unharmed.
         count: how many copies.
         seed: fixes them.
-        folder: where each copy lies for a moment.
+        path: where each copy lies while it is read; one that raised stays there.
     """
-    outcome, path = Outcome(), folder / "mutant"
-    contents = [source.read_bytes() for source in sources]
+    outcome = Outcome()
     for number in range(count):
-        rng = np.random.default_rng([seed, number])
-        path.write_bytes(mutate(contents[number % len(contents)], rng))
+        turn, folder = divmod(number, len(sources))
+        source = sources[folder][turn % len(sources[folder])]
+        path.write_bytes(mutate(source.read_bytes(), np.random.default_rng([seed, number])))
+        start = time.monotonic()
         look(str(path), outcome)
+        if (took := time.monotonic() - start) > outcome.slowest_s:
+            outcome.slowest_s, outcome.slowest = took, number
+    path.unlink()
     return outcome
 
 
@@ -84,20 +89,22 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    sources = sorted(p for folder in args.folder for p in folder.rglob("*") if p.is_file())
+    sources = [sorted(p for p in folder.rglob("*") if p.is_file()) for folder in args.folder]
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = run(sources, args.count, args.seed, Path(folder))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    outcome = run(sources, args.count, args.seed, folder / "mutant")
+    folder.rmdir()
     guard.close()
     peaks = {
         name: resource.getrusage(who).ru_maxrss // 1024
         for name, who in (("parent", resource.RUSAGE_SELF), ("guard", resource.RUSAGE_CHILDREN))
     }
     figures = {
-        "files": len(sources),
+        "files": sum(map(len, sources)),
         "mutations": args.count,
         "seconds": round(time.monotonic() - start, 1),
         "slowest_s": round(outcome.slowest_s, 2),
+        "slowest": outcome.slowest,
         "peak_mb": peaks,
         "images": dict(outcome.images.most_common()),
         "pixels": dict(outcome.pixels.most_common()),

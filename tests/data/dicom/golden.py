@@ -4,7 +4,7 @@
     python -m tests.data.dicom.golden write DUMP.npz        (where the extra `codecs` is installed)
 
 The first is pydicom alone, with the GPL decoder of lossless and 12-bit JPEG too; the second reads
-the same files as `prepare` does, and says how the two agree.
+the same files as `prepare` does, with the extra and without it, and says how the two agree.
 """
 
 import gzip
@@ -24,6 +24,7 @@ from cmrjax.data.dicom import Rejected, guard, read_images, study_of
 from cmrjax.data.dicom.header import read_header
 from cmrjax.data.dicom.layout import layout_of
 from cmrjax.data.dicom.pixels import stored_pixels
+from tests.data.dicom.hidden import without_codecs
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = ROOT.parent / "shared" / "data" / "dicom_samples"
@@ -87,6 +88,12 @@ def as_image(path: Path, scratch: Path) -> str:
     return images[0].quarantine or f"images {len(images)}"
 
 
+def found(path: Path, scratch: Path) -> str:
+    """The digest of a file's pixels, or why there are none."""
+    ours = by_us(path, scratch)
+    return ours if isinstance(ours, str) else digest(ours)
+
+
 def digest(pixels: np.ndarray) -> str:
     """Of the values, whatever the order of their bytes in memory."""
     plain = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
@@ -107,23 +114,30 @@ def compare(ours: np.ndarray, reference: np.ndarray | None) -> str:
 def main(mode: str, dump: str) -> None:
     """Writes the dump, or the golden list."""
     logging.disable(logging.CRITICAL)
-    found = {path.name: by_pydicom(path) for path in sample_files()}
+    here = {path.name: by_pydicom(path) for path in sample_files()}
     if mode == "reference":
-        np.savez_compressed(dump, **{n: a for n, a in found.items() if a is not None})
+        np.savez_compressed(dump, **{n: a for n, a in here.items() if a is not None})
         return
     with np.load(dump) as held:
         elsewhere = {name: held[name] for name in held.files}
     golden = {}
     with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
         for path in sample_files():
-            ours, row = by_us(path, Path(folder, "a")), {}
+            ours, row = by_us(path, scratch / "a"), {}
             if isinstance(ours, str):
                 row["pixels"] = ours
             else:
-                here = found[path.name]
-                reference = elsewhere.get(path.name) if here is None else here
+                known = here[path.name]
+                reference = elsewhere.get(path.name) if known is None else known
                 row |= {"pixels": compare(ours, reference), "digest": digest(ours)}
-            golden[path.name] = row | {"prepare": as_image(path, Path(folder, "b"))}
+            golden[path.name] = row | {"prepare": as_image(path, scratch / "b")}
+        with without_codecs(scratch):
+            for path in sample_files():
+                row = golden[path.name]
+                plain = found(path, scratch / "c")
+                if plain != row.get("digest", row["pixels"]):
+                    row["without_codecs"] = plain
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
 

@@ -9,7 +9,7 @@ from tests.data.dicom.fuzz import run
 
 def test_damaged_files_give_pixels_or_a_reason(tmp_path):
     write_every_kind(tmp_path / "kinds")
-    outcome = run(sorted((tmp_path / "kinds").iterdir()), 300, 0, tmp_path)
+    outcome = run([sorted((tmp_path / "kinds").iterdir())], 300, 0, tmp_path / "mutant")
     for told in (outcome.images, outcome.pixels):
         assert sum(told.values()) == 300
         assert told["pixels"] >= 30

@@ -4,14 +4,13 @@ import signal
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
+from pydicom.uid import JPEG2000Lossless
 
 from cmrjax.data.dicom import Rejected, guard, read_images, read_pixels, read_stored
 from cmrjax.data.dicom.codecs import coded_size
 from cmrjax.data.dicom.header import read_header
 from tests.data.builders import write_image
 from tests.data.dicom.build import (
-    HAS_CODECS,
     picture,
     pixels,
     write_encapsulated,
@@ -89,32 +88,9 @@ def test_the_size_that_a_stream_says(kind):
     assert coded_size(b"\xff\xd8" + b"\xff" * 50) is None
 
 
-def test_without_its_decoder_a_syntax_is_rejected_by_the_extras_name(path, monkeypatch):
-    from cmrjax.data.dicom import codecs, general
-
-    write_encapsulated(path, b"\xff\xd8\xff\xd9", JPEGLosslessSV1, pixels())
-
-    class Missing:
-        is_available = False
-
-    monkeypatch.setattr(general, "get_decoder", lambda _: Missing())
-    with pytest.raises(Rejected, match="needs_extra_codecs"):
-        general.frames(str(path), [0], [32, 32, 1])
-    monkeypatch.setattr(codecs, "is_available", lambda _: False)
-    assert codecs.why_not(JPEGLosslessSV1) == "needs_extra_codecs"
-    assert codecs.why_not(JPEG2000Lossless) == "undecodable"
-
-
 def test_a_syntax_that_nobody_decodes_is_named(path):
     write_encapsulated(path, b"\0\0\0\1", "1.2.840.10008.1.2.4.102", pixels())  # a video
     with pytest.raises(Rejected, match="unsupported_syntax"):
-        read_pixels(read_images(str(path)))
-
-
-@pytest.mark.skipif(HAS_CODECS, reason="the extra codecs is installed")
-def test_without_the_extra_lossless_jpeg_asks_for_it(path):
-    write_encapsulated(path, b"\xff\xd8\xff\xd9", JPEGLosslessSV1, pixels())
-    with pytest.raises(Rejected, match="needs_extra_codecs"):
         read_pixels(read_images(str(path)))
 
 
