@@ -12,6 +12,7 @@ from cmrjax.core.errors import UserError
 
 SUITES = {
     "ingest": "reading DICOM and preparing it beside pydicom and SciPy; workers; memory",
+    "losses": "contrastive losses in tiles and around a ring beside the whole matrix of pairs",
     "models": "parameters, FLOPs, step time and memory of the video towers; an import",
 }
 

@@ -20,9 +20,10 @@ from cmrjax.core.partitioning import BATCH_AXES
 from cmrjax.objectives.pairs.relation import RelationConfig
 
 PyTree = Any
-# Pairs in a tile when no chunk is given: the matrix product still runs at full speed, and 8 MB of
-# float32 logits stay near the cores.
-TILE_PAIRS = 2**21
+# Pairs in a tile when no chunk is given: 16 MB of float32 logits. Fewer videos than the second
+# number would spend more time on adding up the gradients of the texts than on the products.
+TILE_PAIRS = 2**22
+TILE_VIDEOS = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Layout:
 
     Args:
         relation: which pairs are positives.
-        chunk: videos in a tile; 0 chooses by `TILE_PAIRS`.
+        chunk: videos in a tile; 0 chooses by `TILE_PAIRS` and `TILE_VIDEOS`.
         mesh: of `make_mesh`: the texts travel around its devices. None: they lie on one device.
     """
 
@@ -102,7 +103,7 @@ def _on_device(tile, layout, shared, rows, row_state, columns, column_state):
     """The work of one device: all its rows against every block of columns that comes by."""
     b = jax.tree.leaves(rows)[0].shape[0]
     m = jax.tree.leaves(columns)[0].shape[0]
-    chunk = min(b, layout.chunk or max(TILE_PAIRS // m, 1))
+    chunk = min(b, layout.chunk or max(TILE_PAIRS // m, TILE_VIDEOS))
     chunks = -(-b // chunk)
 
     def cut(x):
