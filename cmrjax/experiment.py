@@ -7,17 +7,19 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.sections import to_dataclass
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
-from cmrjax.data.pipeline import DataConfig, report_sentences, select_studies
+from cmrjax.data.pipeline import DataConfig, StudyExamples, report_sentences, select_studies
 from cmrjax.data.records import RecordSource
+from cmrjax.health import HealthConfig
 from cmrjax.models.pretrained.config import PretrainedConfig, pretrained_config
 from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTowerConfig
@@ -25,10 +27,12 @@ from cmrjax.models.video import VideoConfig, video_config_from
 from cmrjax.objectives.augment import AugmentConfig
 from cmrjax.objectives.base import Objective
 from cmrjax.objectives.contrastive import Contrastive, ContrastiveConfig
+from cmrjax.objectives.multitask import Multitask, MultitaskConfig
 from cmrjax.objectives.supervised import Supervised, SupervisedConfig
 from cmrjax.optim import OptimConfig
 
-OBJECTIVES = ("contrastive", "supervised")
+T = TypeVar("T")
+OBJECTIVES = ("contrastive", "supervised", "multitask")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,14 @@ class RunConfig:
         mesh: axis name -> size.
         pretrained: see `models.pretrained.config`.
         model: `family` and the keys of its config, see `models.video` (and `joint`,
-            `init_temperature`, `init_bias`).
+            `init_temperature`, `init_bias`, `study_pool`). With `frames_as_images` the tower is of
+            single frames, and every drawn frame of a cine is an image of its own.
         objective: `name` and the objective's own keys.
         optim: see `OptimConfig`.
         text: see `TextEncoderConfig`, with `vocabulary_size` of one made from the reports, or
             `vocabulary`, a given one's file, and `lowercase`, whether it was made without case.
         augment: see `AugmentConfig`.
+        health: see `HealthConfig`.
     """
 
     data: Mapping[str, Any]
@@ -66,6 +72,7 @@ class RunConfig:
     pretrained: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     text: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     augment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    health: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     log_every: int = 20
     keep_checkpoints: int = 0
 
@@ -77,13 +84,17 @@ class RunConfig:
         """The `optim` section."""
         return to_dataclass(OptimConfig, self.optim, where="optim")
 
+    def health_config(self) -> HealthConfig:
+        """The `health` section."""
+        return to_dataclass(HealthConfig, self.health, where="health")
+
     def pretrained_config(self) -> PretrainedConfig:
         """The `pretrained` section."""
         return pretrained_config(self.pretrained)
 
     @property
     def objective_name(self) -> str:
-        """`contrastive` or `supervised`."""
+        """One of `OBJECTIVES`."""
         name = self.objective.get("name", "")
         if name not in OBJECTIVES:
             raise UserError(f"name = {name!r}", where="config.objective", fix=f"use {OBJECTIVES}")
@@ -103,13 +114,47 @@ def run_config(config: Mapping[str, Any]) -> RunConfig:
     run = to_dataclass(RunConfig, config, where="")
     data, _ = run.data_config(), run.optim_config()
     run.pretrained_config()
+    run.health_config()
     if run.objective_name == "contrastive" and not run.text:
         raise UserError("no text section", where="config.text", fix="give the text tower")
     video_config(run, clip=(data.clip_frames, 0, 0))
+    _check_text(run, data)
     for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
         if getattr(run, name) < 1:
             raise UserError(f"{name} = {getattr(run, name)}", where="config", fix="give 1 or more")
     return run
+
+
+def _check_text(run: RunConfig, data: DataConfig) -> None:
+    positives = run.objective.get("positives", "statement")
+    joined = data.sentences_per_text > 1 and run.objective_name == "contrastive"
+    if joined and positives == "statement":
+        raise UserError(
+            "positives 'statement' with texts of several sentences",
+            where="config.objective.positives",
+            fix="use 'study', 'findings' or 'similarity', or data.sentences_per_text = 1",
+        )
+    for key, least in (("sentences_per_text", 1), ("sentences", 1), ("cines", 1)):
+        if getattr(data, key) < least:
+            raise UserError(
+                f"{key} = {getattr(data, key)}", where="config.data", fix="give 1 or more"
+            )
+    if not 0 <= data.section_dropout < 1:
+        raise UserError(
+            f"section_dropout = {data.section_dropout}",
+            where="config.data",
+            fix="give 0 to below 1",
+        )
+
+
+def label_tasks(run: RunConfig) -> tuple[str, ...]:
+    """The labels that the objective reads, in its order."""
+    section = run.objective
+    if run.objective_name == "multitask":
+        return _own_section(MultitaskConfig, run).labels
+    if run.objective_name == "contrastive":
+        return tuple(section.get("findings", ()))
+    return (*section.get("binary", ()), *section.get("regression", ()))
 
 
 def load_run_config(workdir: Path) -> RunConfig:
@@ -136,13 +181,15 @@ def load_run_config(workdir: Path) -> RunConfig:
         ) from None
 
 
-_JOINT_KEYS = ("joint", "init_temperature", "init_bias")
+_JOINT_KEYS = ("joint", "init_temperature", "init_bias", "study_pool")
 _TOKENIZER_KEYS = ("vocabulary_size", "vocabulary", "lowercase")
 
 
 def video_config(run: RunConfig, *, clip: tuple[int, int, int]) -> VideoConfig:
     """The video tower's config for a clip of this shape."""
     section = {k: v for k, v in run.model.items() if k not in _JOINT_KEYS}
+    if section.pop("frames_as_images", False):
+        clip = (1, *clip[1:])
     return video_config_from(section | {"clip": clip}, where="model")
 
 
@@ -174,8 +221,51 @@ def make_tokenizer(run: RunConfig, source: RecordSource) -> Tokenizer:
     return wordpiece.train_tokenizer(texts, vocabulary_size=run.text.get("vocabulary_size", 1000))
 
 
+def make_examples(
+    run: RunConfig, source: RecordSource, contract: InputContract, tokenizer: Tokenizer | None
+) -> StudyExamples:
+    """How the run draws examples: with what its objective reads.
+
+    Raises:
+        UserError: the dataset lacks it.
+    """
+    tasks, info = label_tasks(run), source.info["label_tasks"]
+    unknown = sorted(set(tasks) - set(info))
+    if unknown:
+        raise UserError(
+            f"the dataset has no labels {unknown}",
+            where="config.objective",
+            fix=f"use some of {sorted(info)}",
+        )
+    masks = False
+    if run.objective_name == "multitask":
+        config = _own_section(MultitaskConfig, run)
+        config.require_dataset(label_tasks=info, masks=source.contract.masks)
+        masks = "segmentation" in config.tasks
+    return StudyExamples(
+        source,
+        run.data_config(),
+        contract,
+        tokenizer=tokenizer,
+        tasks=tasks,
+        masks=masks,
+        report_vectors=run.objective.get("positives") == "similarity",
+    )
+
+
+def _own_section(kind: type[T], run: RunConfig) -> T:
+    """The objective's own keys."""
+    section = {k: v for k, v in run.objective.items() if k != "name"}
+    return to_dataclass(kind, section, where="objective")
+
+
 def make_objective(
-    run: RunConfig, contract: InputContract, *, vocabulary: int = 0, source: RecordSource | None
+    run: RunConfig,
+    contract: InputContract,
+    *,
+    vocabulary: int = 0,
+    source: RecordSource | None,
+    mesh: Mesh | None = None,
 ) -> Objective:
     """Builds the objective.
 
@@ -185,13 +275,17 @@ def make_objective(
         vocabulary: number of tokens; 0 without text.
         source: gives the label statistics that a supervised objective standardises with; None
             leaves them at 0 and 1, which is enough for its network.
+        mesh: of the run; None is enough for its network.
     """
     clip = (contract.clip_frames, contract.crop_size, contract.crop_size)
     video = video_config(run, clip=clip)
     augment = to_dataclass(AugmentConfig, run.augment, where="augment")
-    section = {k: v for k, v in run.objective.items() if k != "name"}
-    if run.objective_name == "supervised":
-        config = to_dataclass(SupervisedConfig, section, where="objective")
+    name = run.objective_name
+    if name == "multitask":
+        config = _own_section(MultitaskConfig, run)
+        return Multitask(model=video, config=config, augment=augment)
+    if name == "supervised":
+        config = _own_section(SupervisedConfig, run)
         if source is not None:
             config = _with_statistics(config, run, source)
         else:
@@ -205,8 +299,10 @@ def make_objective(
         text=to_dataclass(TextEncoderConfig, text_section, where="text"),
         **{k: v for k, v in run.model.items() if k in _JOINT_KEYS},
     )
-    config = to_dataclass(ContrastiveConfig, section, where="objective")
-    return Contrastive(model=model, config=config, augment=augment)
+    config = _own_section(ContrastiveConfig, run)
+    if config.form != "ring":
+        mesh = None
+    return Contrastive(model=model, config=config, augment=augment, steps=run.steps, mesh=mesh)
 
 
 def _with_statistics(
@@ -214,13 +310,6 @@ def _with_statistics(
 ) -> SupervisedConfig:
     members = select_studies(source, dataclasses.replace(run.data_config(), split="train"))
     labels = [source[study.rows[0]]["labels"] for study in members]
-    unknown = sorted({*config.binary, *config.regression} - set(labels[0]))
-    if unknown:
-        raise UserError(
-            f"the dataset has no labels {unknown}",
-            where="config.objective",
-            fix=f"use some of {sorted(labels[0])}",
-        )
     values = np.array([[row[task] for task in config.regression] for row in labels], np.float64)
     return dataclasses.replace(
         config,

@@ -93,8 +93,13 @@ def with_pretrained(
         weights = native.part(weights, part) if native.matches(weights) else weights
         if part == "text":
             _require_tokens(source.tokenizer, tokenizer, where)
-        taken[part] = _tower(weights, given, getattr(network, part), params[part], where)
+        taken[part] = _tower(weights, given, _part(network, part), params[part], where)
     return taken
+
+
+def _part(network: ModelConfig, part: str) -> ModelConfig:
+    """A tower of the network, which may be a video tower and nothing else."""
+    return getattr(network, part, network)
 
 
 def _parts(config: PretrainedConfig) -> Iterator[tuple[str, str, Source, SourceConfig]]:

@@ -2,43 +2,48 @@
 
 import argparse
 import dataclasses
-import math
+import functools
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from cmrjax.core import checkpoint, clock
+from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.distributed import stop_on_signal, use_compilation_cache
 from cmrjax.core.errors import CorruptDataError, PreemptedError, UserError
 from cmrjax.core.partitioning import make_mesh, parse_mesh, put_batch
-from cmrjax.core.writer import MetricWriter, write_json_atomic
+from cmrjax.core.writer import write_json_atomic
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import (
     load_checkpoint_contract,
     require_same,
     save_checkpoint_contract,
 )
-from cmrjax.data.pipeline import StudyExamples, batches, example_dataset, select_studies
+from cmrjax.data.pipeline import batches, example_dataset, select_studies
 from cmrjax.data.records import RecordSource
 from cmrjax.experiment import (
     RunConfig,
     input_contract,
     load_run_config,
+    make_examples,
     make_objective,
     make_tokenizer,
     run_config,
 )
+from cmrjax.health import HEALTH_FILE
+from cmrjax.loop import run_loop, state_tree, write_status
 from cmrjax.optim import make_optimizer
 from cmrjax.pretrained import with_pretrained
 from cmrjax.step import TrainState, init_state, make_train_step, state_shardings
 
 # A resumed run may change these; anything else would make it another run.
-RESUMABLE_CHANGES = frozenset({"checkpoint_every", "log_every", "keep_checkpoints", "mesh"})
+RESUMABLE_CHANGES = frozenset(
+    {"checkpoint_every", "log_every", "keep_checkpoints", "mesh", "health"}
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,6 +72,8 @@ def train(run: RunConfig, workdir: Path) -> None:
     use_compilation_cache()
     check_workdir(run, workdir)
     done = checkpoint.steps(workdir)
+    if not done:  # what an earlier start left out is not of this one
+        (workdir / HEALTH_FILE).unlink(missing_ok=True)
 
     # Data: the order of examples is a function of the seed, the position is one integer.
     data = run.data_config()
@@ -81,41 +88,45 @@ def train(run: RunConfig, workdir: Path) -> None:
     if contract.tokenizer == "wordpiece":
         # One without a checkpoint beside it is of a start that failed, maybe with other patients.
         tokenizer = wordpiece.load_tokenizer(workdir) if done else make_tokenizer(run, source)
-    tasks = (*run.objective.get("binary", ()), *run.objective.get("regression", ()))
     examples = example_dataset(
-        members,
-        StudyExamples(source, data, contract, tokenizer=tokenizer, tasks=tasks),
-        seed=run.seed,
+        members, make_examples(run, source, contract, tokenizer), seed=run.seed
     )
     examples[0]  # clips that the records cannot give are refused here, not at the first step
 
     # Shapes, then shardings, then arrays.
     mesh = make_mesh(run.mesh)
-    objective = make_objective(
-        run, contract, vocabulary=tokenizer.get_vocab_size() if tokenizer else 0, source=source
-    )
-    optimizer = make_optimizer(run.optim_config(), steps=run.steps)
-    shapes, shardings = state_shardings(objective, optimizer, mesh)
+    vocabulary = tokenizer.get_vocab_size() if tokenizer else 0
+    objective = make_objective(run, contract, vocabulary=vocabulary, source=source, mesh=mesh)
+    optim = run.optim_config()
+    network = jax.eval_shape(lambda: objective.init(jax.random.key(0))[0])
+    optimizer = make_optimizer(optim, steps=run.steps, params=network)
+    ema = optim.ema_decay > 0
+    shapes, shardings = state_shardings(objective, optimizer, mesh, ema=ema)
     _check_batch(run, mesh)
 
-    # Where the parameters come from, first that applies: (1) this run's last checkpoint,
-    # (2) another network's weights, (3) scratch.
-    if done:
-        target = jax.tree.map(
-            lambda s, d: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=d), shapes, shardings
-        )
-        state = _from_tree(checkpoint.restore(workdir, done[-1], _to_tree(target)))
-    else:
+    def start() -> TrainState:
+        # Where the state comes from, first that applies: (1) this run's last checkpoint,
+        # (2) another network's weights, (3) scratch.
+        if done := checkpoint.steps(workdir):
+            target = jax.tree.map(
+                lambda s, d: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=d), shapes, shardings
+            )
+            return TrainState(**checkpoint.restore(workdir, done[-1], state_tree(target)))
         init = jax.jit(
-            lambda: init_state(objective, optimizer, jax.random.key(run.seed)),
+            lambda: init_state(objective, optimizer, jax.random.key(run.seed), ema=ema),
             out_shardings=shardings,
         )
         state = init()
         if run.pretrained_config().paths():
-            params = with_pretrained(
+            given = with_pretrained(
                 state.params, objective.network, run.pretrained_config(), tokenizer=tokenizer
             )
-            state = dataclasses.replace(state, params=jax.device_put(params, shardings.params))
+            params = jax.device_put(given, shardings.params)
+            average = jax.tree.map(jnp.copy, params) if ema else {}
+            state = dataclasses.replace(state, params=params, ema=average)
+        return state
+
+    state = start()
     # Written once the parts are known to fit, so that a refused run leaves no half of a workdir.
     workdir.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
@@ -123,94 +134,47 @@ def train(run: RunConfig, workdir: Path) -> None:
     save_checkpoint_contract(workdir, source.contract, contract)
     write_json_atomic(workdir / "config.json", run.to_json())
 
-    step_fn = make_train_step(objective, optimizer, seed=run.seed, mesh=mesh, shardings=shardings)
-    reader = batches(
-        examples,
-        batch_size=run.batch_size,
-        start=int(state.examples),
-        process=jax.process_index(),
-        processes=jax.process_count(),
+    step_fn = make_train_step(
+        objective,
+        optimizer,
+        seed=run.seed,
+        mesh=mesh,
+        shardings=shardings,
+        optim=optim,
+        drill_nan_step=run.health_config().drill_nan_step,
+    )
+    parts = {"process": jax.process_index(), "processes": jax.process_count()}
+    loop = functools.partial(
+        run_loop,
+        run,
+        workdir,
+        step_fn=step_fn,
+        read_from=lambda start: batches(examples, batch_size=run.batch_size, start=start, **parts),
+        put=lambda batch: put_batch(batch, mesh),
+        studies_of=lambda rows: study_ids(source, rows),
     )
     try:
-        _loop(run, workdir, state, step_fn, reader, mesh)
+        with stop_on_signal() as stop:
+            while not loop(state, stop=stop):
+                state = start()
     except (UserError, CorruptDataError):
         # Whoever follows this run need not wait for it; the same command may still go on.
-        _write_status(workdir, "failed", (checkpoint.steps(workdir) or [0])[-1], run.steps)
+        write_status(workdir, "failed", (checkpoint.steps(workdir) or [0])[-1], run.steps)
         raise
 
 
-def _loop(run: RunConfig, workdir: Path, state: TrainState, step_fn, reader, mesh) -> None:
-    """Step, log the previous step, save; then draw the next batch."""
-    step = int(state.step)
-    main_process = jax.process_index() == 0
-    writer = MetricWriter(workdir, resume_step=step) if main_process else None
-    bar = clock.progress(
-        total=run.steps * run.batch_size,
-        initial=step * run.batch_size,
-        unit="examples",
-        description="train",
-    )
-    _write_status(workdir, "running", step, run.steps)
-    pending: tuple[int, dict[str, jax.Array]] | None = None
-    window = (time.monotonic(), step)
-    with stop_on_signal() as stop:
-        while step < run.steps and not stop.asked:
-            state, metrics = step_fn(state, put_batch(next(reader), mesh))
-            step += 1
-            bar.update(run.batch_size)
-            # Reading a value waits for the device: read the step before, while this one runs.
-            if pending is not None:
-                window = _log(pending, writer, bar, run, window)
-                _write_status(workdir, "running", step, run.steps)
-                pending = None
-            if step % run.log_every == 0 or step == run.steps:
-                pending = (step, metrics)
-            if step % run.checkpoint_every == 0 or step == run.steps:
-                if pending is not None:
-                    window = _log(pending, writer, bar, run, window)
-                    pending = None
-                _require_finite(metrics, step)
-                checkpoint.save(workdir, step, _to_tree(state), keep=run.keep_checkpoints or None)
-                _write_status(workdir, "running", step, run.steps)
-    bar.close()
-    if step < run.steps:
-        if pending is not None:
-            _log(pending, writer, bar, run, window)
-        if step not in checkpoint.steps(workdir):
-            checkpoint.save(workdir, step, _to_tree(state), keep=run.keep_checkpoints or None)
-        _write_status(workdir, "stopped", step, run.steps)
-        if writer is not None:
-            writer.close()
-        raise PreemptedError(
-            f"stopped by a signal at step {step} of {run.steps}, checkpoint saved",
-            fix="the same command goes on from there",
-        )
-    if writer is not None:
-        writer.close()
-    _write_status(workdir, "done", step, run.steps)
+def study_ids(source: RecordSource, rows: np.ndarray) -> tuple[str, ...]:
+    """The hashed ids of a global batch's studies.
 
+    Args:
+        source: the dataset.
+        rows: int32 `[b, cines]`, records of this process's part of the batch; -1 is padding.
+    """
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
 
-def _log(pending, writer, bar, run: RunConfig, window: tuple[float, int]) -> tuple[float, int]:
-    step, metrics = pending
-    _require_finite(metrics, step)
-    values = {name: float(value) for name, value in metrics.items()}
-    now = time.monotonic()
-    rate = (step - window[1]) * run.batch_size / max(now - window[0], 1e-9)
-    values |= {"examples": step * run.batch_size, "examples_per_s": rate, "time_s": time.time()}
-    if writer is not None:
-        writer.write(step, values)
-    bar.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
-    return now, step
-
-
-def _require_finite(metrics: dict[str, jax.Array], step: int) -> None:
-    loss = float(metrics["loss"])
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the loss is {loss}",
-            where=f"step {step}",
-            fix="lower config.optim.learning_rate; the last checkpoint is from before this step",
-        )
+        rows = np.asarray(multihost_utils.process_allgather(rows))
+    return tuple(sorted({str(source.index.study_id[row]) for row in rows.ravel() if row >= 0}))
 
 
 def check_workdir(run: RunConfig, workdir: Path) -> None:
@@ -240,27 +204,14 @@ def check_workdir(run: RunConfig, workdir: Path) -> None:
 
 
 def _check_batch(run: RunConfig, mesh) -> None:
-    ways = mesh.shape["data"] * mesh.shape["fsdp"]
-    if run.batch_size % ways:
+    ways, parts = mesh.shape["data"] * mesh.shape["fsdp"], run.optim_config().accumulate
+    if run.batch_size % (ways * parts):
+        over = f"{ways} devices" + f" in {parts} parts" * (parts > 1)
         raise UserError(
-            f"{run.batch_size} does not divide over {ways} devices",
+            f"{run.batch_size} does not divide over {over}",
             where="config.batch_size",
-            fix="make it a multiple of data x fsdp of the mesh",
+            fix="make it a multiple of data x fsdp of the mesh, times optim.accumulate",
         )
-
-
-def _to_tree(state: TrainState) -> dict[str, Any]:
-    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-
-
-def _from_tree(tree: dict[str, Any]) -> TrainState:
-    return TrainState(**tree)
-
-
-def _write_status(workdir: Path, state: str, step: int, steps: int) -> None:
-    if jax.process_index() == 0:
-        status = {"state": state, "step": step, "steps": steps, "updated": time.time()}
-        write_json_atomic(workdir / "status.json", status)
 
 
 if __name__ == "__main__":

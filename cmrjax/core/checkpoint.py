@@ -7,6 +7,7 @@ the hashes are checked before anything is restored.
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,22 @@ def save(workdir: Path, step: int, state: PyTree, *, keep: int | None = None) ->
     if jax.process_index() == 0:
         write_json_atomic(target / MANIFEST, {"step": step, "sha256": _hashes(target)})
         for old in steps(workdir)[: -keep or None] if keep else []:
-            # The manifest goes first, so that a half-deleted step is never taken for a whole one.
-            (folder(workdir, old) / MANIFEST).unlink()
-            shutil.rmtree(folder(workdir, old), ignore_errors=True)
+            _remove(workdir, old)
     _barrier(f"checkpoint-done-{step}")
+
+
+def remove(workdir: Path, step: int) -> None:
+    """Removes a checkpoint, in every process at the same time."""
+    _barrier(f"checkpoint-remove-{step}")
+    if jax.process_index() == 0:
+        _remove(workdir, step)
+    _barrier(f"checkpoint-removed-{step}")
+
+
+def _remove(workdir: Path, step: int) -> None:
+    # The manifest goes first, so that a half-deleted step is never taken for a whole one.
+    (folder(workdir, step) / MANIFEST).unlink()
+    shutil.rmtree(folder(workdir, step), ignore_errors=True)
 
 
 def _barrier(name: str) -> None:
@@ -113,15 +126,18 @@ def restore(workdir: Path, step: int, target: PyTree) -> PyTree:
     return ocp.load(_state_path(workdir, step), target)
 
 
-def restore_params(workdir: Path, step: int | None = None) -> tuple[int, dict[str, Any]]:
-    """Restores the parameters alone, as NumPy arrays, for a job that does not train.
+def restore_parts(
+    workdir: Path, step: int | None = None, *, parts: Sequence[str]
+) -> tuple[int, dict[str, Any]]:
+    """Restores some parts of a state, as NumPy arrays, for a job that does not train.
 
     Args:
         workdir: the run's directory.
         step: which step; the newest by default.
+        parts: names of the state's parts; one that the checkpoint does not hold is empty.
 
     Returns:
-        The step and the nested dict of parameters.
+        The step, and part -> nested dict.
 
     Raises:
         UserError: the workdir has no such checkpoint.
@@ -141,8 +157,17 @@ def restore_params(workdir: Path, step: int | None = None) -> tuple[int, dict[st
     context.pytree.loading.partial_load = True
     metadata = ocp.metadata(path).metadata
     with context:
-        tree = ocp.load(path, {"params": jax.tree.map(_on_host, metadata["params"])})
-    return step, jax.tree.map(np.asarray, tree["params"])
+        wanted = {
+            part: jax.tree.map(_on_host, metadata[part]) for part in parts if part in metadata
+        }
+        tree = ocp.load(path, wanted)
+    return step, {part: jax.tree.map(np.asarray, tree.get(part) or {}) for part in parts}
+
+
+def restore_params(workdir: Path, step: int | None = None) -> tuple[int, dict[str, Any]]:
+    """The parameters alone; see `restore_parts`."""
+    found, state = restore_parts(workdir, step, parts=("params",))
+    return found, state["params"]
 
 
 def _on_host(leaf) -> np.ndarray:

@@ -19,12 +19,13 @@ from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource, Study, studies
-from cmrjax.data.reports import near_key, sentences
-from cmrjax.data.transforms import sample_clip
+from cmrjax.data.reports import near_key, sections, sentences
+from cmrjax.data.transforms import UNDRAWN, sample_clip, sample_clip_and_mask
 
 Batch = dict[str, np.ndarray]
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _SAME_NUMBER = 1.2  # ratio between the sizes that numbers are rounded to
+WORD_BUCKETS = 256  # of a report's vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,10 @@ class DataConfig:
         clip_sampling: `uniform` or `ed_es`.
         crop_size: rows and columns of a clip; 0 takes the stored size.
         report_sections: sections that sentences come from.
+        sentences_per_text: drawn sentences that are joined into one text.
+        section_dropout: how often a section that a report has is left out of the draw; one always
+            stays.
+        shuffle_sentences: joined sentences in the order of the draw; otherwise of the report.
         max_tokens: longest sentence in tokens.
         check_shards: check every record of the dataset before the first step, also those that
             this run would never draw; what is drawn is always checked.
@@ -57,6 +62,9 @@ class DataConfig:
     clip_sampling: str = "uniform"
     crop_size: int = 0
     report_sections: tuple[str, ...] = ("findings", "impression")
+    sentences_per_text: int = 1
+    section_dropout: float = 0.0
+    shuffle_sentences: bool = True
     max_tokens: int = 32
     check_shards: bool = True
 
@@ -88,6 +96,8 @@ class StudyExamples(grain.transforms.RandomMap):
         contract: the model's own input.
         tokenizer: None leaves the text out.
         tasks: labels to add, in this order.
+        masks: add the masks of the drawn frames.
+        report_vectors: add a vector that tells reports apart by their words (`word_vector`).
     """
 
     def __init__(
@@ -98,21 +108,42 @@ class StudyExamples(grain.transforms.RandomMap):
         *,
         tokenizer: Tokenizer | None,
         tasks: Sequence[str] = (),
+        masks: bool = False,
+        report_vectors: bool = False,
     ):
         self._source, self._config, self._contract = source, config, contract
         self._tokenizer, self._tasks = tokenizer, tuple(tasks)
+        self._masks, self._report_vectors = masks, report_vectors
 
     def random_map(self, element: Study, rng: np.random.Generator) -> Batch:
-        """One example; see `Contrastive.loss` for the shapes, here without the batch."""
-        rows = sorted(rng.permutation(len(element.rows))[: self._config.cines])
-        records = [self._source[element.rows[i]] for i in rows]
+        """One example; see the objectives' `loss` for the shapes, here without the batch.
+
+        `study` is a number of the study, `rows` those of its drawn records (-1 pads).
+        """
+        drawn = sorted(rng.permutation(len(element.rows))[: self._config.cines])
+        numbers = [element.rows[i] for i in drawn]
+        records = [self._source[number] for number in numbers]
         side, cines = self._contract.crop_size, self._config.cines
         clips = np.zeros((cines, self._contract.clip_frames, side, side), np.uint8)
+        masks = np.full_like(clips, UNDRAWN)
         for i, record in enumerate(records):
-            clips[i] = sample_clip(record["cine"], self._contract, rng)
-        example = {"clips": clips, "clip_mask": np.arange(cines) < len(records)}
+            if self._masks:
+                clips[i], masks[i] = sample_clip_and_mask(record, self._contract, rng)
+            else:
+                clips[i] = sample_clip(record["cine"], self._contract, rng)
+        example = {
+            "clips": clips,
+            "clip_mask": np.arange(cines) < len(records),
+            "study": np.int32(element.rows[0]),
+            "rows": np.array([*numbers, *[-1] * (cines - len(numbers))], np.int32),
+        }
+        if self._masks:
+            example["segmentation"] = masks
         if self._tokenizer is not None:
             example |= self._text(records[0]["report"], self._tokenizer, rng)
+        if self._report_vectors:
+            listed = sentences(records[0]["report"], self._config.report_sections)
+            example["report_vector"] = word_vector(" ".join(listed))
         if self._tasks:
             labels = records[0]["labels"]
             example["labels"] = np.array([labels[t] for t in self._tasks], np.float32)
@@ -120,21 +151,60 @@ class StudyExamples(grain.transforms.RandomMap):
 
     def _text(self, report: str, tokenizer: Tokenizer, rng: np.random.Generator) -> Batch:
         config = self._config
-        listed = sentences(report, config.report_sections)
-        keys = np.array([statement_key(s) for s in listed], np.uint32)
-        drawn = rng.permutation(len(listed))[: config.sentences]
+        listed = sentences(report, _sections_drawn(report, config, rng))
+        texts = draw_texts(listed, config, rng)
+        keys = np.array([statement_key(text) for text in texts], np.uint32)
         tokens = np.zeros((config.sentences, config.max_tokens), np.int32)
         statement = np.zeros(config.sentences, np.uint32)
         statements = np.zeros(config.statements, np.uint32)
-        if len(drawn):
-            chosen = [listed[i] for i in drawn]
-            tokens[: len(drawn)] = wordpiece.encode(tokenizer, chosen, max_tokens=config.max_tokens)
-            statement[: len(drawn)] = keys[drawn]
-            # A drawn sentence is always among its own report's statements, however long that is.
-            unique = np.unique(np.concatenate([keys[drawn], keys]), return_index=True)
+        if texts:
+            tokens[: len(texts)] = wordpiece.encode(tokenizer, texts, max_tokens=config.max_tokens)
+            statement[: len(texts)] = keys
+            # A drawn text is always among its own report's statements, however long that is, and
+            # so are those of a section that was left out.
+            whole = sentences(report, config.report_sections)
+            every = np.array([statement_key(sentence) for sentence in whole], np.uint32)
+            unique = np.unique(np.concatenate([keys, every]), return_index=True)
             ordered = unique[0][np.argsort(unique[1])][: config.statements]
             statements[: len(ordered)] = ordered
         return {"tokens": tokens, "statement": statement, "statements": statements}
+
+
+def _sections_drawn(report: str, config: DataConfig, rng: np.random.Generator) -> tuple[str, ...]:
+    """The sections that texts are drawn from: all, or those that the dropout leaves."""
+    if not config.section_dropout:
+        return config.report_sections
+    there = sections(report)
+    present = [name for name in config.report_sections if name in there]
+    stays = rng.random(len(present)) >= config.section_dropout
+    left = tuple(name for name, stay in zip(present, stays, strict=True) if stay)
+    return left or tuple(present[i] for i in rng.permutation(len(present))[:1])
+
+
+def draw_texts(listed: Sequence[str], config: DataConfig, rng: np.random.Generator) -> list[str]:
+    """Draws texts from a report's sentences, none of which is drawn twice.
+
+    Returns:
+        At most `sentences` texts, each of `sentences_per_text` sentences (the last may have fewer).
+    """
+    each = config.sentences_per_text
+    order = rng.permutation(len(listed))[: config.sentences * each]
+    parts = [order[i : i + each] for i in range(0, len(order), each)]
+    if not config.shuffle_sentences:
+        parts = [np.sort(part) for part in parts]
+    return [" ".join(listed[i] for i in part) for part in parts]
+
+
+def word_vector(text: str) -> np.ndarray:
+    """A text's words, counted and hashed: unit vector `[WORD_BUCKETS]`, zero for no word.
+
+    Two reports that differ in a few words point in nearly one direction.
+    """
+    vector = np.zeros(WORD_BUCKETS, np.float32)
+    for word in near_key(text).split():
+        code = zlib.crc32(word.encode())
+        vector[code % WORD_BUCKETS] += 1.0 if code >> 31 else -1.0
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 def example_dataset(

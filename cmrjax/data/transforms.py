@@ -7,8 +7,10 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.contract import InputContract
+from cmrjax.data.masks import HEART, class_bits
 
 SAMPLINGS = ("uniform", "ed_es")
+UNDRAWN = 255  # class number of a pixel that nobody drew
 
 
 def frame_indices(
@@ -60,13 +62,45 @@ def sample_clip(
     Returns:
         uint8 `[clip_frames, crop_size, crop_size]`.
     """
-    frames = frame_indices(
+    return _cut(cine, _frames(cine, contract, rng), contract.crop_size)
+
+
+def _frames(
+    cine: np.ndarray, contract: InputContract, rng: np.random.Generator | None
+) -> np.ndarray:
+    return frame_indices(
         cine,
         frames=contract.clip_frames,
         sampling=contract.clip_sampling,
         phase=0.0 if rng is None else float(rng.random()),
     )
-    return _cut(cine, frames, contract.crop_size)
+
+
+def sample_clip_and_mask(
+    record: Mapping[str, Any], contract: InputContract, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`sample_clip` with the masks of the same frames.
+
+    Args:
+        record: with `cine`, and with `mask` and `mask_classes` where the dataset has masks.
+        contract: the model's own input.
+        rng: as for `sample_clip`.
+
+    Returns:
+        The clip, and uint8 class numbers of its shape. `UNDRAWN` where nobody drew: in frames
+        without a mask, and, where not all of the heart's classes were drawn, in the background.
+    """
+    frames = _frames(record["cine"], contract, rng)
+    clip = _cut(record["cine"], frames, contract.crop_size)
+    if "mask" not in record:
+        return clip, np.full_like(clip, UNDRAWN)
+    mask = _cut(record["mask"], frames, contract.crop_size).copy()
+    heart = class_bits(HEART)
+    complete = record["mask_classes"][frames] & heart == heart
+    nothing = record["mask_classes"][frames] == 0
+    mask[nothing] = UNDRAWN
+    mask[~complete[:, None, None] & (mask == 0)] = UNDRAWN
+    return clip, mask
 
 
 def _cut(cine: np.ndarray, frames: np.ndarray, size: int) -> np.ndarray:

@@ -46,7 +46,7 @@ class Encoder:
         dataset_contract: the preprocessing it was trained under; None for an imported model.
         input: what it adds between a record and its input.
         cine: jitted function, clips float32 `[b, t, h, w]` in 0..1 -> (z `[b, d]`, pooled
-            `[b, 3 * width]`); None without a video tower.
+            `[b, p]`); None without a video tower.
         tokens: jitted function, clips -> patch tokens `[b, n, width]`; None likewise.
         text: function from sentences to unit vectors `[n, d]`; None without a text tower.
         maps: function from clips, a method and a direction of z (or None) to maps
@@ -65,7 +65,10 @@ class Encoder:
     logit_scale: float = 1.0
 
     def encode(self, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both vectors of clips `[b, t, h, w]`: z `[b, d]` and pooled `[b, 3 * width]`.
+        """Both vectors of clips `[b, t, h, w]`: z `[b, d]` and pooled `[b, p]`.
+
+        z is of unit length, or as long as the clip weighs in its study (`TwoTower.project`); pooled
+        is what probes use, `clip_summary`.
 
         Raises:
             NoVideoTowerError: the model has no video tower.
@@ -76,11 +79,11 @@ class Encoder:
         return np.asarray(z), np.asarray(pooled)
 
     def encode_cine(self, clips: np.ndarray) -> np.ndarray:
-        """Unit vectors `z_video` `[b, d]` of clips float32 `[b, t, h, w]` in 0..1."""
+        """Vectors `z_video` `[b, d]` of clips float32 `[b, t, h, w]` in 0..1; see `encode`."""
         return self.encode(clips)[0]
 
     def encode_pooled(self, clips: np.ndarray) -> np.ndarray:
-        """The summary of the patch tokens `[b, 3 * width]` that probes use; see `token_summary`."""
+        """The summary of the patch tokens `[b, p]` that probes use; see `clip_summary`."""
         return self.encode(clips)[1]
 
     def encode_tokens(self, clips: np.ndarray) -> np.ndarray:
@@ -141,9 +144,48 @@ def video_tower(module: Any) -> VideoTower:
 def video_vectors(module: Any, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What `Encoder.encode` gives: z `[b, d]`, and the summary of the tokens."""
     tower = video_tower(module)
-    pooled, tokens = tower.features(clips)
-    z = module.project_video(pooled) if isinstance(module, TwoTower) else pooled
-    return l2_normalise(z), token_summary(tokens, tower.config.grid)
+    features = tower.features(as_input(tower, clips))
+    pooled = features.pooled.reshape(len(clips), -1, features.pooled.shape[-1]).mean(axis=1)
+    z = module.project(pooled) if isinstance(module, TwoTower) else l2_normalise(pooled)
+    return z, clip_summary(features.tokens, tower.config.grid, clips=len(clips))
+
+
+def as_input(tower: VideoTower, clips: jax.Array) -> jax.Array:
+    """Clips `[b, t, h, w]` as the tower takes them: one of single frames sees `[b * t, 1, h, w]`."""
+    if tower.config.clip[0] == 1:
+        return clips.reshape(-1, 1, *clips.shape[2:])
+    return clips
+
+
+def clip_tokens(module: Any, clips: jax.Array) -> jax.Array:
+    """Patch tokens `[b, n, width]` of clips `[b, t, h, w]`, also of a tower of single frames."""
+    tower = video_tower(module)
+    tokens = tower.features(as_input(tower, clips)).tokens
+    return tokens.reshape(len(clips), -1, tokens.shape[-1])
+
+
+def clip_summary(tokens: jax.Array, grid: tuple[int, int, int], *, clips: int) -> jax.Array:
+    """What a linear probe sees of a clip: `token_summary`, of single frames how it changes as well.
+
+    A tower of single frames gives a summary a frame. Their first terms of a cosine series over the
+    cycle are the mean, what changes from its begin to its end (of two frames, their difference),
+    and what differs in its middle (end-systole).
+
+    Args:
+        tokens: `[clips * k, n, d]`, k = 1 but for a tower of single frames.
+        grid: times, rows and columns of n.
+        clips: how many.
+
+    Returns:
+        `[clips, 3 * d * min(k, 3)]`.
+    """
+    frames = token_summary(tokens, grid).reshape(clips, len(tokens) // clips, -1)
+    k = frames.shape[1]
+    if k == 1:
+        return frames[:, 0]
+    at = (np.arange(k) + 0.5) * np.pi / k
+    basis = np.stack([np.cos(term * at) / k for term in range(min(k, 3))]).astype(np.float32)
+    return jnp.einsum("kf,bfp->bkp", basis, frames).reshape(clips, -1)
 
 
 def token_summary(tokens: jax.Array, grid: tuple[int, int, int]) -> jax.Array:
@@ -199,7 +241,7 @@ def make_encoder(model: Model, *, name: str) -> Encoder:
     if model.has_video:
         maps = _map_function(model)
         cine = bound(model, video_vectors)
-        tokens = bound(model, lambda module, clips: video_tower(module).features(clips).tokens)
+        tokens = bound(model, clip_tokens)
     if model.has_text:
         text = _text_function(model)
     scale = 1.0

@@ -23,8 +23,8 @@ def load_workdir_model(workdir: Path, *, step: int | None = None) -> Model:
         CorruptDataError: the checkpoint is damaged.
     """
     load_run_config(workdir)  # says that a folder is no workdir before it looks for checkpoints
-    found, params = checkpoint.restore_params(workdir, step)
-    return _model(workdir, params, step=found)
+    found, state = checkpoint.restore_parts(workdir, step, parts=("params", "ema", "extra"))
+    return _model(workdir, state, step=found)
 
 
 def load_encoder(workdir: Path, *, step: int | None = None, name: str = "checkpoint") -> Encoder:
@@ -54,12 +54,17 @@ def random_encoder(workdir: Path, *, seed: int | None = None, name: str = "rando
     return make_encoder(_model(workdir, {}, step=0).untrained(seed), name=name)
 
 
-def _model(workdir: Path, params: dict[str, Any], *, step: int) -> Model:
+def _model(workdir: Path, state: dict[str, Any], *, step: int) -> Model:
+    """The model of a restored state; without parameters where the state is empty."""
     run = load_run_config(workdir)
     dataset, contract = load_checkpoint_contract(workdir)
     tokenizer = None if contract.tokenizer == "none" else wordpiece.load_tokenizer(workdir)
     vocabulary = tokenizer.get_vocab_size() if tokenizer else 0
     objective = make_objective(run, contract, vocabulary=vocabulary, source=None)
+    # A run that averages its weights is judged by the average.
+    params = state.get("ema") or state.get("params") or {}
+    if params:
+        params = objective.encoder_params(params, state.get("extra") or {})
     return Model(
         config=objective.network,
         params=params,

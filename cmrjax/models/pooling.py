@@ -158,12 +158,17 @@ class GatedAttentionPool(nnx.Module):
         x = jnp.where(mask[..., None], x, 0.0)
         if views is not None:
             x = x + self.view(jnp.where(mask, views, 0))
-        x = nnx.relu(self.second(nnx.relu(self.first(x))))
-        score = self.score(jnp.tanh(self.tanh(x)) * jax.nn.sigmoid(self.sigmoid(x)))[..., 0]
+        x, score = self.parts(x)
         # The lowest finite number, not -inf: a study without cines must have finite gradients too.
-        score = jnp.where(mask, score.astype(jnp.float32), jnp.finfo(jnp.float32).min)
+        score = jnp.where(mask, score, jnp.finfo(jnp.float32).min)
         weights = jnp.where(mask, jax.nn.softmax(score, axis=-1), 0.0)
         return jnp.einsum("...n,...nd->...d", weights, x), weights
+
+    def parts(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """What is pooled of each cine `[*b, hidden]`, and its score `[*b]`, float32."""
+        x = nnx.relu(self.second(nnx.relu(self.first(x))))
+        score = self.score(jnp.tanh(self.tanh(x)) * jax.nn.sigmoid(self.sigmoid(x)))[..., 0]
+        return x, score.astype(jnp.float32)
 
     def __call__(self, x: jax.Array, mask: jax.Array, views: jax.Array | None = None) -> jax.Array:
         """The pooled vectors `[*b, hidden]` alone; arguments as for `pool`."""

@@ -4,6 +4,7 @@ Never a flip: mirroring moves the right ventricle to the wrong side, which is a 
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,32 +34,67 @@ def to_unit(clips: jax.Array) -> jax.Array:
     return clips.astype(jnp.float32) / 255.0
 
 
-def augment(clips: jax.Array, key: jax.Array, config: AugmentConfig) -> jax.Array:
+class Draws(NamedTuple):
+    """How each clip is changed; every field has the batch first, so that parts of it stay apart.
+
+    Args:
+        zoom: `[b]` relative size.
+        shift: `[b, 2]` rows and columns, as a share of the image side.
+        gain: `[b]` contrast about the middle grey.
+        offset: `[b]`, added.
+        noise: `[b]` random keys.
+    """
+
+    zoom: jax.Array
+    shift: jax.Array
+    gain: jax.Array
+    offset: jax.Array
+    noise: jax.Array
+
+
+def draw(key: jax.Array, n: int, config: AugmentConfig) -> Draws:
+    """Draws the changes of n clips."""
+    keys = jax.random.split(key, 6)
+    uniform = lambda k, strength: jax.random.uniform(k, (n,), minval=-strength, maxval=strength)  # noqa: E731
+    return Draws(
+        zoom=1.0 + uniform(keys[0], config.zoom),
+        shift=jnp.stack([uniform(keys[1], config.shift), uniform(keys[2], config.shift)], axis=1),
+        gain=1.0 + uniform(keys[3], config.gain),
+        offset=uniform(keys[4], config.brightness),
+        noise=jax.random.split(keys[5], n),
+    )
+
+
+def apply(clips: jax.Array, draws: Draws, config: AugmentConfig) -> jax.Array:
     """Changes each clip by its own draw, the same for all of its frames.
 
     Args:
         clips: `[b, t, h, w]` in 0..1.
-        key: random key.
+        draws: of the same b clips.
         config: strengths.
 
     Returns:
         `[b, t, h, w]`, clipped to 0..1.
     """
-    b, _, h, w = clips.shape
-    keys = jax.random.split(key, 6)
-    uniform = lambda k, strength: jax.random.uniform(k, (b,), minval=-strength, maxval=strength)  # noqa: E731
-    zoom = 1.0 + uniform(keys[0], config.zoom)
-    rows = _resampling(h, zoom, uniform(keys[1], config.shift) * h)
-    columns = _resampling(w, zoom, uniform(keys[2], config.shift) * w)
+    _, _, h, w = clips.shape
+    rows = _resampling(h, draws.zoom, draws.shift[:, 0] * h)
+    columns = _resampling(w, draws.zoom, draws.shift[:, 1] * w)
     # Zoom and shift are separable: two small matrix products instead of a gather a pixel.
     clips = jnp.einsum("bij,btjw->btiw", rows, clips)
     clips = jnp.einsum("bkw,btiw->btik", columns, clips)
-    gain = 1.0 + uniform(keys[3], config.gain)
-    offset = uniform(keys[4], config.brightness)
-    clips = (clips - 0.5) * gain[:, None, None, None] + 0.5 + offset[:, None, None, None]
+    gain, offset = draws.gain[:, None, None, None], draws.offset[:, None, None, None]
+    clips = (clips - 0.5) * gain + 0.5 + offset
     if config.noise:
-        clips = clips + config.noise * jax.random.normal(keys[5], clips.shape)
+        # A key a clip: which device or part of a batch it is in changes nothing.
+        clips = clips + config.noise * jax.vmap(lambda k: jax.random.normal(k, clips.shape[1:]))(
+            draws.noise
+        )
     return jnp.clip(clips, 0.0, 1.0)
+
+
+def augment(clips: jax.Array, key: jax.Array, config: AugmentConfig) -> jax.Array:
+    """Draws and applies in one: clips `[b, t, h, w]` in 0..1 to as many changed ones."""
+    return apply(clips, draw(key, len(clips), config), config)
 
 
 def _resampling(size: int, zoom: jax.Array, shift: jax.Array) -> jax.Array:

@@ -32,7 +32,11 @@ class Objective(Protocol):
 
     @property
     def network(self) -> ModelConfig:
-        """What is trained, as an encoder or an export builds it again."""
+        """The encoder of the run, as evaluators and exports build it again."""
+        ...
+
+    def encoder_params(self, params: PyTree, extra: PyTree) -> PyTree:
+        """The encoder's parameters, out of all that a checkpoint holds."""
         ...
 
     def abstract(self) -> nnx.Module:

@@ -1,4 +1,4 @@
-"""Studies against the sentences of their reports: softmax (CLIP) and sigmoid (SigLIP) losses.
+"""Studies or clips against the texts of their reports: softmax (CLIP) and sigmoid (SigLIP) losses.
 
 With small batches and whole reports InfoNCE stays near ln(batch): half of the "negatives" of a
 normal heart are other normal hearts. Here a sentence is drawn, and every study of the batch whose
@@ -6,115 +6,123 @@ report makes that statement is its positive.
 """
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.types import PAD_ID
 from cmrjax.models.build import abstract_model, init_params
 from cmrjax.models.two_tower import TwoTower, TwoTowerConfig
-from cmrjax.objectives.augment import AugmentConfig, augment, to_unit
+from cmrjax.models.video_vit import VideoViTConfig
+from cmrjax.objectives.augment import AugmentConfig, Draws, apply, draw, to_unit
 from cmrjax.objectives.base import Aux, PyTree
+from cmrjax.objectives.caching import encode_in_chunks
+from cmrjax.objectives.health_metrics import effective_rank, embedding_spread
+from cmrjax.objectives.pairs.loss import FORMS, KINDS, pair_loss
+from cmrjax.objectives.pairs.relation import Pairs, RelationConfig, complete, relation
 
-LOSSES = ("softmax", "sigmoid")
-POSITIVES = ("study", "statement")
+LEVELS = ("study", "clip")
 # CLIP clips its scale at 100 (Radford et al. 2021, section 2.5).
 MAX_LOGIT_SCALE = 4.6052
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContrastiveConfig:
-    """How studies and sentences are compared.
+    """How videos and texts are compared.
 
     Args:
         loss: `softmax` (Radford et al. 2021) or `sigmoid` (Zhai et al. 2023).
-        positives: `study`: a sentence belongs to its own study alone; `statement`: to every study
-            of the batch whose report holds the same statement.
+        level: what a video is: a `study`, its cines pooled, or each `clip` by itself. Clips of one
+            study have the same positives, so they are never each other's negatives.
+        positives: see `RelationConfig`, like the next two.
+        others: what becomes of positives of other studies.
+        threshold: likewise.
+        findings: the labels that `findings` compares.
+        form: how the matrix of pairs is computed: `dense`, `chunked` (never whole), or `ring`
+            (never whole, and the batch never gathered on one device).
+        chunk: videos of one tile of pairs of the latter two; 0 chooses.
+        cache_parts: encode the batch in this many parts, whose activations are made again in the
+            backward pass: the memory of a part, the loss and gradients of the whole (Gao et al.
+            2021).
+        token_drop: share of a clip's tokens that do not enter the tower (Li et al. 2023, FLIP).
+        undropped_tail: share of the run, at its end, in which all do.
+        flood: the loss is kept about this level (Ishida et al. 2020); 0 is off.
     """
 
     loss: str = "softmax"
+    level: str = "study"
     positives: str = "statement"
+    others: str = "soft"
+    threshold: float = 0.9
+    findings: tuple[str, ...] = ()
+    form: str = "dense"
+    chunk: int = 0
+    cache_parts: int = 1
+    token_drop: float = 0.0
+    undropped_tail: float = 0.1
+    flood: float = 0.0
 
     def __post_init__(self):
-        for key, allowed in (("loss", LOSSES), ("positives", POSITIVES)):
+        for key, allowed in (("loss", KINDS), ("level", LEVELS), ("form", FORMS)):
             if getattr(self, key) not in allowed:
                 raise UserError(
                     f"{key} = {getattr(self, key)!r}",
                     where="config.objective",
                     fix=f"use {allowed}",
                 )
+        if not 0 <= self.token_drop < 1:
+            raise UserError(
+                f"token_drop = {self.token_drop}", where="config.objective", fix="give 0 to below 1"
+            )
+        if (self.positives == "findings") != bool(self.findings):
+            raise UserError(
+                "positives 'findings' and findings go together", where="config.objective"
+            )
+        self.relation  # noqa: B018  (checks its own fields)
 
-
-def positive_pairs(statement: jax.Array, statements: jax.Array, *, shared: bool) -> jax.Array:
-    """Which sentence is true of which study.
-
-    Args:
-        statement: uint32 `[b, s]`, the key of each drawn sentence; 0 is padding.
-        statements: uint32 `[b, k]`, the keys of all sentences of each study's report; 0 pads.
-        shared: count the studies whose report makes the same statement.
-
-    Returns:
-        bool `[b, b * s]`; a padded sentence is true of none.
-    """
-    b, s = statement.shape
-    flat = statement.reshape(-1)
-    if shared:
-        pairs = (statements[:, :, None] == flat[None, None, :]).any(axis=1)
-    else:
-        pairs = jnp.repeat(jnp.eye(b, dtype=bool), s, axis=1)
-    return pairs & (flat != 0)[None, :]
-
-
-def softmax_loss(logits: jax.Array, positives: jax.Array, valid: jax.Array) -> jax.Array:
-    """Symmetric cross-entropy with the target spread evenly over a row's or column's positives.
-
-    Args:
-        logits: `[b, m]`, studies by sentences, already scaled.
-        positives: bool `[b, m]`.
-        valid: bool `[m]`, False for padded sentences.
-    """
-    masked = jnp.where(valid[None, :], logits, -jnp.inf)
-    to_text = _soft_cross_entropy(masked, positives, axis=1)
-    to_video = _soft_cross_entropy(jnp.where(valid[None, :], logits, 0.0), positives, axis=0)
-    has_text = positives.any(axis=1)
-    return 0.5 * (_mean_where(to_text, has_text) + _mean_where(to_video, valid))
-
-
-def _soft_cross_entropy(logits: jax.Array, positives: jax.Array, *, axis: int) -> jax.Array:
-    target = positives / jnp.maximum(positives.sum(axis=axis, keepdims=True), 1)
-    log_p = jax.nn.log_softmax(logits, axis=axis)
-    return -jnp.sum(jnp.where(positives, target * log_p, 0.0), axis=axis)
-
-
-def _mean_where(x: jax.Array, mask: jax.Array) -> jax.Array:
-    return jnp.sum(jnp.where(mask, x, 0.0)) / jnp.maximum(mask.sum(), 1)
-
-
-def sigmoid_loss(logits: jax.Array, positives: jax.Array, valid: jax.Array) -> jax.Array:
-    """Binary cross-entropy of every pair, summed over sentences, a mean over studies.
-
-    Args:
-        logits: `[b, m]`, already scaled and with the bias added.
-        positives: bool `[b, m]`.
-        valid: bool `[m]`, False for padded sentences.
-
-    Reference:
-        Zhai et al. 2023, algorithm 1.
-    """
-    signs = jnp.where(positives, 1.0, -1.0)
-    pairs = jax.nn.softplus(-signs * logits)
-    return jnp.sum(jnp.where(valid[None, :], pairs, 0.0)) / logits.shape[0]
+    @property
+    def relation(self) -> RelationConfig:
+        """Which pairs are positive."""
+        return RelationConfig(
+            positives=self.positives, others=self.others, threshold=self.threshold
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contrastive:
-    """The two-tower objective; see `objectives.base.Objective`."""
+    """The two-tower objective; see `objectives.base.Objective`.
+
+    Args:
+        model: both towers.
+        config: the loss.
+        augment: of the clips.
+        steps: of the whole run; says when its tail begins.
+        mesh: of the run; needed by the form `ring`.
+    """
 
     model: TwoTowerConfig
     config: ContrastiveConfig
     augment: AugmentConfig
+    steps: int = 1
+    mesh: Mesh | None = None
+
+    def __post_init__(self):
+        video = self.model.video
+        joint = isinstance(video, VideoViTConfig) and video.attention == "joint"
+        if self.config.token_drop and not joint:
+            raise UserError(
+                "only a ViT with joint attention can drop tokens", where="config.objective"
+            )
+        if self.config.level == "clip" and self.model.study_pool != "mean":
+            raise UserError(
+                f"level 'clip' leaves study_pool {self.model.study_pool!r} untrained",
+                where="config.objective",
+                fix="set model.study_pool = 'mean', or level = 'study'",
+            )
 
     @property
     def network(self) -> TwoTowerConfig:
@@ -129,38 +137,132 @@ class Contrastive:
         """Initial parameters; there is no other state."""
         return init_params(self.network, key), {}
 
+    def encoder_params(self, params: PyTree, extra: PyTree) -> PyTree:
+        """All of them."""
+        del extra
+        return params
+
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """The contrastive loss of a batch.
 
         Args:
             params: of `init`.
             extra: empty.
-            batch: `clips` uint8 `[b, cines, t, h, w]`, `clip_mask` `[b, cines]`, `tokens` int32
-                `[b, s, l]`, `statement` uint32 `[b, s]`, `statements` uint32 `[b, k]`.
+            batch: `clips` uint8 `[b, cines, t, h, w]`, `clip_mask` `[b, cines]`, `study` int32
+                `[b]`, `tokens` int32 `[b, s, l]`, `statement` uint32 `[b, s]`, `statements` uint32
+                `[b, k]`; `labels` `[b, f]` for positives by findings, `report_vector` `[b, f]`
+                for those by similarity.
             key: random key of this step.
-            step: optimizer steps done; unused.
+            step: optimizer steps done.
         """
-        del step
         model = nnx.merge(nnx.split(self.abstract())[0], params)
-        b, cines = batch["clip_mask"].shape
-        clips = to_unit(batch["clips"]).reshape(b * cines, *batch["clips"].shape[2:])
-        clips = augment(clips, key, self.augment)
-        z_video = model.encode_study(clips.reshape(batch["clips"].shape), batch["clip_mask"])
-        tokens = batch["tokens"].reshape(-1, batch["tokens"].shape[-1])
-        z_text = model.encode_text(tokens)
-        positives = positive_pairs(
-            batch["statement"], batch["statements"], shared=self.config.positives == "statement"
-        )
-        valid = (tokens != PAD_ID).any(axis=-1) & (batch["statement"].reshape(-1) != 0)
+        z_video = self._videos(model, batch, key, step)
+        b, s, length = batch["tokens"].shape
+        parts = self.config.cache_parts
+        tokens = {"tokens": batch["tokens"]}
+        z_text = encode_in_chunks(
+            lambda x: model.encode_text(x["tokens"].reshape(-1, length)).reshape(
+                len(x["tokens"]), s, -1
+            ),
+            tokens,
+            parts,
+        ).reshape(b * s, -1)
+        pairs = self._pairs(batch)
         scale = jnp.exp(jnp.minimum(model.logit_scale[...], MAX_LOGIT_SCALE))
-        logits = scale * (z_video @ z_text.T)
-        if self.config.loss == "softmax":
-            loss = softmax_loss(logits, positives, valid)
-        else:
-            loss = sigmoid_loss(logits + model.logit_bias[...], positives, valid)
+        loss = pair_loss(
+            z_video,
+            z_text,
+            scale,
+            model.logit_bias[...],
+            pairs,
+            kind=self.config.loss,
+            relation=self.config.relation,
+            form=self.config.form,
+            chunk=self.config.chunk,
+            mesh=self.mesh,
+        )
         metrics = {
             "logit_scale": scale,
-            "video_spread": jnp.std(z_video, axis=0).mean() * z_video.shape[-1] ** 0.5,
-            "positives_per_sentence": positives.sum() / jnp.maximum(valid.sum(), 1),
+            "embedding_spread": embedding_spread(z_video),
+            "effective_rank": effective_rank(z_video),
+            "text_effective_rank": effective_rank(z_text),
         }
+        if self.config.form == "dense":
+            whole = complete(pairs, self.config.relation)
+            weight, _ = relation(whole.rows, whole.columns, self.config.relation)
+            texts = jnp.maximum(whole.columns["valid"].sum(), 1)
+            metrics["positives_per_text"] = (weight > 0).sum() / texts
+        if self.config.flood:
+            metrics["unflooded_loss"] = loss
+            loss = jnp.abs(loss - self.config.flood) + self.config.flood
         return loss, Aux(metrics, extra)
+
+    def _videos(self, model: TwoTower, batch, key: jax.Array, step: jax.Array) -> jax.Array:
+        """Unit vectors `[b, d]` of studies, or `[b * cines, d]` of clips."""
+        b, cines = batch["clip_mask"].shape
+        augment_key, drop_key = jax.random.split(key)
+        by_study = lambda x: x.reshape(b, cines, *x.shape[1:])  # noqa: E731
+        inputs = {
+            "clips": batch["clips"],
+            "mask": batch["clip_mask"],
+            "draws": jax.tree.map(by_study, draw(augment_key, b * cines, self.augment)),
+            "drop": by_study(jax.random.split(drop_key, b * cines)),
+        }
+        encode = partial(self._encode, model, step)
+        z = encode_in_chunks(encode, inputs, self.config.cache_parts)
+        return z.reshape(-1, z.shape[-1])
+
+    def _encode(self, model: TwoTower, step: jax.Array, inputs) -> jax.Array:
+        """A part of the batch: unit vectors `[b, d]`, or `[b, cines, d]`."""
+        flat = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
+        draws: Draws = jax.tree.map(flat, inputs["draws"])
+        clips = apply(to_unit(flat(inputs["clips"])), draws, self.augment)
+        if self.config.token_drop:
+            tail = step >= self.steps * (1 - self.config.undropped_tail)
+            pooled = jax.lax.cond(
+                tail,
+                lambda: model.video(clips),
+                lambda: self._dropped(model, clips, flat(inputs["drop"])),
+            )
+        else:
+            pooled = model.video(clips)
+        pooled = pooled.reshape(*inputs["mask"].shape, -1)
+        if self.config.level == "clip":
+            return model.project(pooled)
+        return model.pool_study(pooled, inputs["mask"])
+
+    def _dropped(self, model: TwoTower, clips: jax.Array, keys: jax.Array) -> jax.Array:
+        """Pooled vectors of clips some of whose tokens do not enter, each clip by its own draw."""
+        t, h, w = self.model.video.grid
+        n = t * h * w
+        stay = max(round(n * (1 - self.config.token_drop)), 1)
+        kept = jax.vmap(lambda k: jnp.sort(jax.random.permutation(k, n)[:stay]))(keys)
+        return model.video.features(clips, kept=kept).pooled  # pyright: ignore[reportCallIssue]
+
+    def _pairs(self, batch) -> Pairs:
+        s = batch["tokens"].shape[1]
+        each = batch["clip_mask"].shape[1] if self.config.level == "clip" else 1
+        videos = batch["clip_mask"] if self.config.level == "clip" else batch["clip_mask"].any(1)
+        written = (batch["tokens"] != PAD_ID).any(axis=-1) & (batch["statement"] != 0)
+        rows = {
+            "study": jnp.repeat(batch["study"], each),
+            "statements": jnp.repeat(batch["statements"], each, axis=0),
+            "valid": videos.reshape(-1),
+        }
+        columns = {
+            "study": jnp.repeat(batch["study"], s),
+            "statement": batch["statement"].reshape(-1),
+            "valid": written.reshape(-1),
+        }
+        features = self._features(batch)
+        if features is not None:
+            rows["features"] = jnp.repeat(features, each, axis=0)
+            columns["features"] = jnp.repeat(features, s, axis=0)
+        return Pairs(rows=rows, columns=columns)
+
+    def _features(self, batch) -> jax.Array | None:
+        """What tells studies alike, `[b, f]`."""
+        if self.config.positives == "findings":
+            labels = batch["labels"]
+            return jnp.where(jnp.isfinite(labels), jnp.where(labels > 0, 1.0, -1.0), 0.0)
+        return batch["report_vector"] if self.config.positives == "similarity" else None

@@ -54,6 +54,11 @@ class Supervised:
         """Initial parameters; there is no other state."""
         return init_params(self.network, key), {}
 
+    def encoder_params(self, params: PyTree, extra: PyTree) -> PyTree:
+        """All of them."""
+        del extra
+        return params
+
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """Mean loss over tasks; an unknown label (NaN) counts nowhere.
 

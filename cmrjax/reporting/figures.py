@@ -51,7 +51,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelcolor": MUTED,
     "legend.frameon": False,
 }
-_SHOWN_METRICS = ("loss", "logit_scale", "grad_norm", "video_spread", "examples_per_s")
+_SHOWN_METRICS = ("loss", "logit_scale", "grad_norm", "embedding_spread", "examples_per_s")
 _NOT_CURVES = {"step", "examples", "time_s"}
 MAX_CURVES, MAX_PANELS = 8, 16
 

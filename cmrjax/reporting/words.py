@@ -105,7 +105,8 @@ CURVE_MEANING = {
     "evaluations instead",
     "logit_scale": "inverse temperature: how strongly a difference in similarity counts",
     "grad_norm": "length of the gradient before clipping",
-    "video_spread": "spread of the cines' embeddings: 1 fills the sphere, near 0 all are alike",
+    "embedding_spread": "spread of the embeddings: 1 fills the sphere, near 0 all are alike",
+    "effective_rank": "dimensions that the batch's embeddings use; near 1 they have collapsed",
     "examples_per_s": "studies a second",
     "positives_per_sentence": "studies of a batch whose report makes the drawn statement",
 }

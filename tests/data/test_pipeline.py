@@ -13,12 +13,16 @@ from cmrjax.data.pipeline import (
     DataConfig,
     StudyExamples,
     batches,
+    draw_texts,
     example_dataset,
     report_sentences,
     select_studies,
     statement_key,
+    word_vector,
 )
 from cmrjax.data.records import RecordSource
+from cmrjax.data.transforms import UNDRAWN
+from tests.tiny import write_tiny_dataset
 
 CONTRACT = InputContract(
     clip_frames=2,
@@ -240,3 +244,76 @@ def test_what_cannot_be_drawn_is_named(source, tiny_dataset, members):
             select_studies(source, DataConfig(dataset=str(tiny_dataset), fold=fold))
     with pytest.raises(UserError, match="no split 'trian'"):
         select_studies(source, DataConfig(dataset=str(tiny_dataset), split="trian"))
+
+
+def test_an_example_says_which_records_it_holds(source, members, transform):
+    example = transform.random_map(members[0], np.random.default_rng(0))
+    assert example["study"] == members[0].rows[0]
+    assert example["rows"].tolist() == [*members[0].rows, -1]
+
+
+def test_texts_of_several_sentences_hold_each_once(config):
+    listed = [f"Sentence {i}." for i in "abcdefg"]
+    three = dataclasses.replace(config, sentences=3, sentences_per_text=3)
+    texts = draw_texts(listed, three, np.random.default_rng(0))
+    assert [len(text.split(". ")) for text in texts] == [3, 3, 1]
+    assert sorted(" ".join(texts).split()) == sorted(" ".join(listed).split())
+    ordered = dataclasses.replace(three, shuffle_sentences=False)
+    for text in draw_texts(listed, ordered, np.random.default_rng(0)):
+        assert text.split() == [w for s in listed if s in text for w in s.split()]
+
+
+def test_a_section_is_left_out_as_often_as_asked_and_never_all(source, config, members):
+    often = dataclasses.replace(config, sentences=9, max_tokens=12, section_dropout=0.5)
+    tokenizer = wordpiece.train_tokenizer(
+        report_sentences(source, members, config), vocabulary_size=120
+    )
+    transform = StudyExamples(source, often, CONTRACT, tokenizer=tokenizer)
+    whole = StudyExamples(source, dataclasses.replace(often, section_dropout=0.0), CONTRACT,
+                          tokenizer=tokenizer)  # fmt: skip
+    rng = np.random.default_rng(0)
+    counts = [
+        int((transform.random_map(members[0], rng)["statement"] > 0).sum()) for _ in range(99)
+    ]
+    full = int((whole.random_map(members[0], rng)["statement"] > 0).sum())
+    assert full == 3  # one sentence in each of three sections
+    assert min(counts) == 1
+    # Of three sections half stay; where none would, one does: 1.5 + 1/8.
+    assert np.mean(counts) == pytest.approx(1.625, abs=0.25)
+
+
+def test_reports_that_differ_in_a_word_have_near_vectors():
+    one, other, far = map(
+        word_vector,
+        (
+            "The left ventricle is dilated with impaired systolic function.",
+            "The left ventricle is dilated with preserved systolic function.",
+            "No pericardial effusion seen.",
+        ),
+    )
+    assert np.linalg.norm(one) == pytest.approx(1)
+    assert 0.8 < one @ other < 1
+    assert abs(one @ far) < 0.3
+    assert not word_vector("").any()
+
+
+def test_masks_come_with_their_frames(tmp_path):
+    directory = write_tiny_dataset(tmp_path / "masks", masks=True)
+    source = RecordSource(directory)
+    config = DataConfig(dataset=str(directory), cines=2, clip_frames=2)
+    transform = StudyExamples(source, config, CONTRACT, tokenizer=None, masks=True)
+    drawn = 0
+    for study in select_studies(source, config):
+        example = transform.random_map(study, np.random.default_rng(1))
+        assert example["segmentation"].shape == example["clips"].shape
+        for row, clip, mask in zip(study.rows, example["clips"], example["segmentation"],
+                                   strict=True):  # fmt: skip
+            record = source[row]
+            for image, classes in zip(clip, mask, strict=True):
+                at = [np.array_equal(image, f) for f in record["cine"][:, 4:12, 4:12]].index(True)
+                if record["mask_classes"][at]:
+                    np.testing.assert_array_equal(classes, record["mask"][at, 4:12, 4:12])
+                    drawn += 1
+                else:
+                    assert (classes == UNDRAWN).all()
+    assert drawn
