@@ -30,7 +30,8 @@ def main(argv: Sequence[str]) -> int:
         ) from None
     print(line)
     print(f"checkpoints: {', '.join(map(str, checkpoint.steps(args.workdir))) or 'none'}")
-    if rows := read_metrics(args.workdir):
+    # A step that was skipped has no loss.
+    if rows := [row for row in read_metrics(args.workdir) if row["loss"] is not None]:
         print(f"loss {rows[-1]['loss']:.4f} at step {rows[-1]['step']}")
     return 0
 

@@ -7,15 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cmrjax.core.partitioning import (
+    BATCH_AXES,
     batch_sharding,
     parameter_shardings,
     replicated,
     shardings_like,
 )
-from cmrjax.objectives.base import Objective
+from cmrjax.objectives.base import Aux, Objective
+from cmrjax.optim import OptimConfig, frozen_mask
 
 PyTree = Any
 
@@ -28,9 +30,10 @@ class TrainState:
         params: pure nested dict.
         extra: what the objective keeps beside them.
         opt_state: optax's.
-        step: int32, optimizer steps done.
+        step: int32, batches drawn: the optimizer's steps, and those that were skipped.
         examples: uint32, global examples consumed: the position in the data. (A run of more than
             4.29e9 examples would need a wider one.)
+        ema: moving average of the params, for evaluation; {} without one.
     """
 
     params: PyTree
@@ -38,37 +41,59 @@ class TrainState:
     opt_state: PyTree
     step: Any
     examples: Any
+    ema: PyTree = dataclasses.field(default_factory=dict)
 
 
 jax.tree_util.register_dataclass(
     TrainState,
-    data_fields=["params", "extra", "opt_state", "step", "examples"],
+    data_fields=["params", "extra", "opt_state", "step", "examples", "ema"],
     meta_fields=[],
 )
 
 
 def init_state(
-    objective: Objective, optimizer: optax.GradientTransformation, key: jax.Array
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    *,
+    ema: bool = False,
 ) -> TrainState:
-    """The state before the first step; trace it with `eval_shape` or jit it with shardings."""
+    """The state before the first step; trace it with `eval_shape` or jit it with shardings.
+
+    Args:
+        objective: what is trained.
+        optimizer: of `make_optimizer`.
+        key: of the initial parameters.
+        ema: keep a moving average, which starts here.
+    """
     params, extra = objective.init(key)
-    return TrainState(params, extra, optimizer.init(params), jnp.int32(0), jnp.uint32(0))
+    average = jax.tree.map(jnp.copy, params) if ema else {}
+    return TrainState(params, extra, optimizer.init(params), jnp.int32(0), jnp.uint32(0), average)
 
 
 def state_shardings(
-    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    ema: bool = False,
 ) -> tuple[TrainState, TrainState]:
     """Shapes and shardings of the state, with no array made.
 
     Returns:
         The state as `jax.ShapeDtypeStruct`s, and as `NamedSharding`s.
     """
-    shapes = jax.eval_shape(lambda: init_state(objective, optimizer, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: init_state(objective, optimizer, jax.random.key(0), ema=ema))
     params = parameter_shardings(objective.abstract(), mesh)
     like = lambda tree: shardings_like(tree, shapes.params, params, mesh)  # noqa: E731
     everywhere = replicated(mesh)
     shardings = TrainState(
-        params, like(shapes.extra), like(shapes.opt_state), everywhere, everywhere
+        params,
+        like(shapes.extra),
+        like(shapes.opt_state),
+        everywhere,
+        everywhere,
+        like(shapes.ema),
     )
     return shapes, shardings
 
@@ -80,26 +105,68 @@ def make_train_step(
     seed: int,
     mesh: Mesh,
     shardings: TrainState,
+    optim: OptimConfig | None = None,
+    drill_nan_step: int = -1,
 ) -> Callable[[TrainState, PyTree], tuple[TrainState, dict[str, jax.Array]]]:
     """Builds `(state, batch) -> (state, metrics)`.
 
     The random key of a step depends on the seed and the step's number alone, so a resumed run
     draws what an uninterrupted one would have drawn.
+
+    A step whose loss or gradient is not finite changes nothing but the two counters, to the bit;
+    the metric `skipped` is then 1.
+
+    Args:
+        objective: what is trained.
+        optimizer: of `make_optimizer`.
+        seed: of the run.
+        mesh: of `make_mesh`.
+        shardings: of `state_shardings`.
+        optim: its `frozen`, `ema_decay` and `accumulate` are of the step; None takes the defaults.
+        drill_nan_step: number, from 1, of a step whose loss is made NaN; -1 for none.
     """
+    optim = optim or OptimConfig()
+    frozen = frozen_mask(optim.frozen, shardings.params)
+
+    def loss_of(params, extra, batch, key, step):
+        # No gradient is computed for what is frozen, or for anything before it.
+        params = jax.tree.map(
+            lambda p, is_frozen: jax.lax.stop_gradient(p) if is_frozen else p, params, frozen
+        )
+        return objective.loss(params, extra, batch, key, step)
 
     def train_step(state: TrainState, batch: PyTree):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
+        if optim.accumulate == 1:
+            gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+            (loss, aux), grads = gradient_of(state.params, state.extra, batch, key, state.step)
+        else:
+            loss, aux, grads = _accumulated(
+                loss_of, state, batch, key, parts=optim.accumulate, mesh=mesh
+            )
+        # Always there, so that a drill's program is that of a run without one.
+        loss = jnp.where(state.step + 1 == drill_nan_step, jnp.nan, loss)
+        grad_norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
 
-        def loss_of(params):
-            return objective.loss(params, state.extra, batch, key, state.step)
-
-        (loss, aux), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads), **aux.metrics}
-        size = jax.tree.leaves(batch)[0].shape[0]
-        state = TrainState(params, aux.extra, opt_state, state.step + 1, state.examples + size)
-        return state, metrics
+        params = jax.tree.map(
+            lambda new, old, is_frozen: old if is_frozen else new,
+            optax.apply_updates(state.params, updates),
+            state.params,
+            frozen,
+        )
+        ema = state.ema
+        if optim.ema_decay:
+            ema = optax.incremental_update(params, ema, 1 - optim.ema_decay)
+        new = (params, aux.extra, opt_state, ema)
+        old = (state.params, state.extra, state.opt_state, state.ema)
+        params, extra, opt_state, ema = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+
+        metrics = {"loss": loss, "grad_norm": grad_norm, **aux.metrics}
+        metrics["skipped"] = 1 - finite.astype(jnp.float32)
+        state = TrainState(params, extra, opt_state, state.step, state.examples, ema)
+        return pass_over(state, jax.tree.leaves(batch)[0].shape[0]), metrics
 
     return jax.jit(
         train_step,
@@ -107,3 +174,37 @@ def make_train_step(
         out_shardings=(shardings, replicated(mesh)),
         donate_argnums=0,
     )
+
+
+def pass_over(state: TrainState, examples: int) -> TrainState:
+    """The state with a batch of so many examples counted, and nothing else changed."""
+    return dataclasses.replace(
+        state, step=state.step + 1, examples=state.examples + jnp.uint32(examples)
+    )
+
+
+def _accumulated(
+    loss_of: Callable, state: TrainState, batch: PyTree, key: jax.Array, *, parts: int, mesh: Mesh
+) -> tuple[jax.Array, Aux, PyTree]:
+    """Mean loss, metrics and gradient over parts of a batch, taken one after another."""
+    # Every `parts`-th example makes a part, so that each is spread over the devices as they are.
+    spread = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
+    cut = jax.tree.map(
+        lambda x: jax.lax.with_sharding_constraint(
+            x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), spread
+        ),
+        batch,
+    )
+    gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+
+    def body(carry, inputs):
+        extra, total = carry
+        number, part = inputs
+        part_key = jax.random.fold_in(key, number)
+        (loss, aux), grads = gradient_of(state.params, extra, part, part_key, state.step)
+        return (aux.extra, jax.tree.map(jnp.add, total, grads)), (loss, aux.metrics)
+
+    start = (state.extra, jax.tree.map(jnp.zeros_like, state.params))
+    (extra, total), logged = jax.lax.scan(body, start, (jnp.arange(parts), cut))
+    loss, metrics = jax.tree.map(lambda x: x.mean(axis=0), logged)
+    return loss, Aux(metrics, extra), jax.tree.map(lambda g: g / parts, total)

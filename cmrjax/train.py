@@ -14,7 +14,7 @@ import numpy as np
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.distributed import stop_on_signal, use_compilation_cache
-from cmrjax.core.errors import CorruptDataError, PreemptedError, UserError
+from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.partitioning import make_mesh, parse_mesh, put_batch
 from cmrjax.core.writer import write_json_atomic
 from cmrjax.data import tokenizer as wordpiece

@@ -15,8 +15,9 @@ BELOW = {
     "models": ("core",),
     "objectives": ("core", "models"),
     "optim": ("core",),
+    "health": ("core",),
     "step": ("core", "models", "objectives", "optim"),
-    "experiment": ("core", "data", "models", "objectives", "optim", "step"),
+    "experiment": ("core", "data", "models", "objectives", "optim", "step", "health"),
     "evals": ("core", "data", "models", "objectives", "optim", "step", "experiment"),
     "reporting": ("core", "data", "models", "objectives", "optim", "step", "experiment", "evals"),
 }
@@ -24,6 +25,7 @@ BELOW["exporting"] = BELOW["benchmarks"] = BELOW["reporting"]
 BELOW["preparing"] = ("core", "data")
 # It measures whole jobs, too.
 BELOW["benchmarks"] += ("preparing", "prepare")
+BELOW["loop"] = ("core", "experiment", "health", "step")
 BELOW["pretrained"] = (*BELOW["evals"], "evals")
 # Behind `import.py`, whose name no statement can import.
 BELOW["importing"] = (*BELOW["pretrained"], "pretrained", "exporting")

@@ -201,7 +201,7 @@ def test_a_wrong_config_is_named_before_anything_is_written(
 
 
 def test_a_tokenizer_of_a_start_that_failed_is_not_taken(tiny_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_job, "_loop", lambda *_args: None)
+    monkeypatch.setattr(train_job, "run_loop", lambda *_args, **_parts: True)
     workdir = tmp_path / "w"
     run(tiny_config(tiny_dataset), workdir)
     ours = (workdir / "tokenizer.json").read_bytes()
