@@ -28,6 +28,7 @@ RULES: Mapping[str, str | None] = {
     "mlp": "tensor",
     "heads": "tensor",
     "joint": "tensor",
+    "prototypes": "tensor",
     "patch": None,
     "position": None,
     "vocab": None,

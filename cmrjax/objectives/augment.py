@@ -82,13 +82,29 @@ def apply(clips: jax.Array, draws: Draws, config: AugmentConfig) -> jax.Array:
     # Zoom and shift are separable: two small matrix products instead of a gather a pixel.
     clips = jnp.einsum("bij,btjw->btiw", rows, clips)
     clips = jnp.einsum("bkw,btiw->btik", columns, clips)
-    gain, offset = draws.gain[:, None, None, None], draws.offset[:, None, None, None]
-    clips = (clips - 0.5) * gain + 0.5 + offset
+    return change_intensity(clips, draws.gain, draws.offset, draws.noise, config)
+
+
+def change_intensity(
+    clips: jax.Array, gain: jax.Array, offset: jax.Array, keys: jax.Array, config: AugmentConfig
+) -> jax.Array:
+    """Contrast about the middle grey, brightness and noise.
+
+    Args:
+        clips: `[b, t, h, w]` in 0..1.
+        gain: `[b]`.
+        offset: `[b]`.
+        keys: `[b]` random keys of the noise.
+        config: the noise's strength.
+
+    Returns:
+        `[b, t, h, w]`, clipped to 0..1.
+    """
+    clips = (clips - 0.5) * gain[:, None, None, None] + 0.5 + offset[:, None, None, None]
     if config.noise:
         # A key a clip: which device or part of a batch it is in changes nothing.
-        clips = clips + config.noise * jax.vmap(lambda k: jax.random.normal(k, clips.shape[1:]))(
-            draws.noise
-        )
+        noise = jax.vmap(lambda key: jax.random.normal(key, clips.shape[1:]))(keys)
+        clips = clips + config.noise * noise
     return jnp.clip(clips, 0.0, 1.0)
 
 

@@ -16,11 +16,19 @@ def _normalised(z: jax.Array) -> jax.Array:
     return z * jax.lax.rsqrt(jnp.maximum(jnp.sum(z * z, axis=-1, keepdims=True), _TINY))
 
 
-def embedding_spread(z: jax.Array) -> jax.Array:
+def _shares(z: jax.Array, weights: jax.Array | None) -> jax.Array:
+    """What each of the embeddings `[b, d]` counts; they sum to 1, or are all 0."""
+    if weights is None:
+        return jnp.full(len(z), 1.0 / len(z))
+    return jax.lax.stop_gradient(weights / jnp.maximum(weights.sum(), _TINY))
+
+
+def embedding_spread(z: jax.Array, weights: jax.Array | None = None) -> jax.Array:
     """Spread of a batch of embeddings over the sphere.
 
     Args:
         z: `[b, d]`, of any length; they are normalised first.
+        weights: `[b]`, 0 where one only pads the batch; None counts all alike.
 
     Returns:
         A scalar: `sqrt(d)` times the mean over dimensions of the standard deviation over the batch.
@@ -30,14 +38,17 @@ def embedding_spread(z: jax.Array) -> jax.Array:
         Chen & He 2021 (SimSiam), section 4.1, where collapse is seen as this going to 0.
     """
     z = jax.lax.stop_gradient(_normalised(z))
-    return jnp.mean(jnp.std(z, axis=0)) * z.shape[-1] ** 0.5
+    share = _shares(z, weights)[:, None]
+    variance = jnp.sum(share * (z - jnp.sum(share * z, axis=0)) ** 2, axis=0)
+    return jnp.mean(jnp.sqrt(variance)) * z.shape[-1] ** 0.5
 
 
-def effective_rank(z: jax.Array) -> jax.Array:
+def effective_rank(z: jax.Array, weights: jax.Array | None = None) -> jax.Array:
     """Number of dimensions that a batch of embeddings uses.
 
     Args:
         z: `[b, d]`.
+        weights: `[b]`, as above.
 
     Returns:
         A scalar from 1 to `min(b - 1, d)`: the exponential of the entropy of the eigenvalues of the
@@ -48,7 +59,8 @@ def effective_rank(z: jax.Array) -> jax.Array:
         singular values; their squares, the variances, are what is taken here.
     """
     z = jax.lax.stop_gradient(z.astype(jnp.float32))
-    z = z - z.mean(axis=0)
+    share = _shares(z, weights)[:, None]
+    z = jnp.sqrt(share) * (z - jnp.sum(share * z, axis=0))
     # The smaller of the two Gram matrices has the same eigenvalues but for zeros.
     b, d = z.shape
     gram = z.T @ z if d <= b else z @ z.T
