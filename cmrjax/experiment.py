@@ -286,6 +286,8 @@ def make_objective(
         return Multitask(model=video, config=config, augment=augment)
     if name == "supervised":
         config = _own_section(SupervisedConfig, run)
+        if video.clip[0] == 1:
+            config = dataclasses.replace(config, frames=contract.clip_frames)
         if source is not None:
             config = _with_statistics(config, run, source)
         else:

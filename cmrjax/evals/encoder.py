@@ -21,6 +21,7 @@ from cmrjax.data.contract import DatasetContract, InputContract
 from cmrjax.evals.model import Model
 from cmrjax.evals.tower_attention import video_map
 from cmrjax.models.build import ModelConfig, abstract_model
+from cmrjax.models.frames import as_input, over_frames
 from cmrjax.models.heads import StudyRegressor
 from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.tower import VideoTower
@@ -68,7 +69,7 @@ class Encoder:
         """Both vectors of clips `[b, t, h, w]`: z `[b, d]` and pooled `[b, p]`.
 
         z is of unit length, or as long as the clip weighs in its study (`TwoTower.project`); pooled
-        is what probes use, `clip_summary`.
+        is what probes use: `token_summary`, of single frames `over_frames`.
 
         Raises:
             NoVideoTowerError: the model has no video tower.
@@ -83,7 +84,7 @@ class Encoder:
         return self.encode(clips)[0]
 
     def encode_pooled(self, clips: np.ndarray) -> np.ndarray:
-        """The summary of the patch tokens `[b, p]` that probes use; see `clip_summary`."""
+        """The summary of the patch tokens `[b, p]` that probes use; see `encode`."""
         return self.encode(clips)[1]
 
     def encode_tokens(self, clips: np.ndarray) -> np.ndarray:
@@ -144,48 +145,17 @@ def video_tower(module: Any) -> VideoTower:
 def video_vectors(module: Any, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What `Encoder.encode` gives: z `[b, d]`, and the summary of the tokens."""
     tower = video_tower(module)
-    features = tower.features(as_input(tower, clips))
+    features = tower.features(as_input(tower.config.clip, clips))
     pooled = features.pooled.reshape(len(clips), -1, features.pooled.shape[-1]).mean(axis=1)
     z = module.project(pooled) if isinstance(module, TwoTower) else l2_normalise(pooled)
-    return z, clip_summary(features.tokens, tower.config.grid, clips=len(clips))
-
-
-def as_input(tower: VideoTower, clips: jax.Array) -> jax.Array:
-    """Clips `[b, t, h, w]` as the tower takes them: one of single frames sees `[b * t, 1, h, w]`."""
-    if tower.config.clip[0] == 1:
-        return clips.reshape(-1, 1, *clips.shape[2:])
-    return clips
+    return z, over_frames(token_summary(features.tokens, tower.config.grid), len(clips))
 
 
 def clip_tokens(module: Any, clips: jax.Array) -> jax.Array:
     """Patch tokens `[b, n, width]` of clips `[b, t, h, w]`, also of a tower of single frames."""
     tower = video_tower(module)
-    tokens = tower.features(as_input(tower, clips)).tokens
+    tokens = tower.features(as_input(tower.config.clip, clips)).tokens
     return tokens.reshape(len(clips), -1, tokens.shape[-1])
-
-
-def clip_summary(tokens: jax.Array, grid: tuple[int, int, int], *, clips: int) -> jax.Array:
-    """What a linear probe sees of a clip: `token_summary`, of single frames how it changes as well.
-
-    A tower of single frames gives a summary a frame. Their first terms of a cosine series over the
-    cycle are the mean, what changes from its begin to its end (of two frames, their difference),
-    and what differs in its middle (end-systole).
-
-    Args:
-        tokens: `[clips * k, n, d]`, k = 1 but for a tower of single frames.
-        grid: times, rows and columns of n.
-        clips: how many.
-
-    Returns:
-        `[clips, 3 * d * min(k, 3)]`.
-    """
-    frames = token_summary(tokens, grid).reshape(clips, len(tokens) // clips, -1)
-    k = frames.shape[1]
-    if k == 1:
-        return frames[:, 0]
-    at = (np.arange(k) + 0.5) * np.pi / k
-    basis = np.stack([np.cos(term * at) / k for term in range(min(k, 3))]).astype(np.float32)
-    return jnp.einsum("kf,bfp->bkp", basis, frames).reshape(clips, -1)
 
 
 def token_summary(tokens: jax.Array, grid: tuple[int, int, int]) -> jax.Array:

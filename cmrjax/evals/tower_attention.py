@@ -14,6 +14,7 @@ from flax import nnx
 
 from cmrjax.core.errors import UserError
 from cmrjax.evals.attention import expand_space, expand_time, rollout, to_frames
+from cmrjax.models.frames import as_input
 from cmrjax.models.heads import StudyRegressor
 from cmrjax.models.layers import Attention, TokenGrid, Trunk
 from cmrjax.models.multiscale import pooled
@@ -255,8 +256,10 @@ def video_map(
     """
 
     def score(pooled: jax.Array) -> jax.Array:
-        z = module.project_video(pooled) if isinstance(module, TwoTower) else pooled
+        z = module.unscaled(pooled) if isinstance(module, TwoTower) else pooled
         return (z * z).sum(axis=-1) / 2 if direction is None else l2_normalise(z) @ direction
 
     tower = module.video if isinstance(module, TwoTower | StudyRegressor) else module
-    return tower_map(tower, clips, method=method, score=score)
+    maps = tower_map(tower, as_input(tower.config.clip, clips), method=method, score=score)
+    # Of single frames each map is a frame's: together they are the clip's.
+    return maps.reshape(clips.shape) / (len(maps) // len(clips))

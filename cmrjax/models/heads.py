@@ -6,6 +6,7 @@ import jax
 from flax import nnx
 
 from cmrjax.core.errors import UserError
+from cmrjax.models.frames import TERMS, as_input, over_frames
 from cmrjax.models.layers import Dense
 from cmrjax.models.pooling import GatedAttentionPool, masked_mean
 from cmrjax.models.video import VideoConfig, make_video_tower
@@ -56,12 +57,14 @@ class StudyRegressorConfig:
         outputs: how many numbers.
         pool: over a study's cines: their 'mean', or 'gated' attention (`GatedAttentionPool`).
         views: size of the view vocabulary that gated attention embeds; 0 leaves views out.
+        frames: of a clip, where the tower sees single frames; see `models.frames`.
     """
 
     video: VideoConfig
     outputs: int
     pool: str = "mean"
     views: int = 0
+    frames: int = 1
 
     def __post_init__(self):
         if self.pool not in POOLS:
@@ -78,7 +81,7 @@ class StudyRegressor(nnx.Module):
     def __init__(self, config: StudyRegressorConfig, *, rngs: nnx.Rngs):
         self.config = config
         self.video = make_video_tower(config.video, rngs=rngs)
-        width = config.video.width
+        width = config.video.width * min(config.frames, TERMS)
         if config.pool == "gated":
             self.pool = GatedAttentionPool(width, rngs=rngs, views=config.views)
             width = self.pool.width
@@ -109,5 +112,6 @@ class StudyRegressor(nnx.Module):
         return share / share.sum(axis=-1, keepdims=True).clip(1.0)
 
     def _vectors(self, clips: jax.Array, mask: jax.Array) -> jax.Array:
-        pooled = self.video(clips.reshape(-1, *clips.shape[2:]))
+        flat = clips.reshape(-1, *clips.shape[2:])
+        pooled = over_frames(self.video(as_input(self.config.video.clip, flat)), len(flat))
         return pooled.reshape(*mask.shape, -1)

@@ -77,6 +77,10 @@ class TwoTower(nnx.Module):
             return jnp.exp(score)[..., None] * self.project_video(hidden)
         return l2_normalise(self.project_video(pooled))
 
+    def unscaled(self, pooled: jax.Array) -> jax.Array:
+        """`project` before its vectors are given a length."""
+        return self.project_video(self.gate.parts(pooled)[0] if self.gated else pooled)
+
     def pool_study(self, pooled: jax.Array, mask: jax.Array) -> jax.Array:
         """Clips' pooled vectors `[b, cines, width]` with mask `[b, cines]` to unit `[b, d]`."""
         if self.gated:
@@ -84,7 +88,7 @@ class TwoTower(nnx.Module):
         return l2_normalise(masked_mean(self.project(pooled), mask))
 
     def encode_study(self, clips: jax.Array, mask: jax.Array) -> jax.Array:
-        """Clips `[b, cines, t, h, w]` with mask `[b, cines]` to one unit vector a study `[b, d]`."""
+        """Clips `[b, cines, t, h, w]`, mask `[b, cines]` to one unit vector a study `[b, d]`."""
         pooled = self.video(clips.reshape(-1, *clips.shape[2:]))
         return self.pool_study(pooled.reshape(*mask.shape, -1), mask)
 

@@ -23,6 +23,7 @@ class SupervisedConfig:
         mean: of each regression task on the training patients.
         std: likewise, the standard deviation.
         pool: over a study's cines, see `StudyRegressorConfig`.
+        frames: of a clip, where the tower sees single frames.
     """
 
     binary: tuple[str, ...]
@@ -30,6 +31,7 @@ class SupervisedConfig:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     pool: str = "mean"
+    frames: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,9 @@ class Supervised:
     def network(self) -> StudyRegressorConfig:
         """The trained network: the tower and a linear head."""
         outputs = len(self.config.binary) + len(self.config.regression)
-        return StudyRegressorConfig(video=self.model, outputs=outputs, pool=self.config.pool)
+        return StudyRegressorConfig(
+            video=self.model, outputs=outputs, pool=self.config.pool, frames=self.config.frames
+        )
 
     def abstract(self) -> StudyRegressor:
         """The tower and head with shapes and axis names, no arrays."""
