@@ -132,26 +132,48 @@ def _maker(
     )
 
 
-def card_rows(cines: Sequence[RawCine]) -> list[dict[str, object]]:
-    """For the data card: one row for each view, spacing, gap and phase count of a study."""
-    # Counts alone: to keep the cines would be to keep all their pixels.
-    slices: Counter[tuple] = Counter()
-    unsure: Counter[tuple] = Counter()
-    for c in cines:
-        spacing = tuple(round(float(v), 4) for v in c.plane.spacing)
-        row = c.view, len(c.frames), spacing, round(c.gap_mm, 3), c.frames.shape[1:]
-        slices[row] += 1
-        unsure[row] += c.crop.confidence < SURE
-    return [
-        {
-            "view": view,
-            "slices": n,
-            "phases": phases,
-            "spacing_mm": list(spacing),
-            "gap_mm": gap,
-            "size": list(size),
-            "cropped_at_middle": unsure[row],
-        }
-        for row, n in sorted(slices.items())
-        for view, phases, spacing, gap, size in [row]
-    ]
+class Stacks:
+    """Counts cines for the data card, as they pass: to keep them would be to keep their pixels."""
+
+    def __init__(self) -> None:
+        self._slices: Counter[tuple] = Counter()
+        self._unsure: Counter[tuple] = Counter()
+
+    def add(self, cine: RawCine) -> None:
+        """Counts one more cine."""
+        spacing = tuple(round(float(v), 4) for v in cine.plane.spacing)
+        count, *size = cine.frames.shape
+        row = cine.view, count, spacing, round(cine.gap_mm, 3), tuple(size)
+        self._slices[row] += 1
+        self._unsure[row] += cine.crop.confidence < SURE
+
+    def rows(self, images: Iterable[Image] = ()) -> list[dict[str, object]]:
+        """A row for each view, spacing, gap and phase count of a study.
+
+        Args:
+            images: headers of the study, which name its scanner; some sources have none.
+        """
+        scanner = _scanner(images)
+        return [
+            {
+                "view": view,
+                "slices": n,
+                "phases": phases,
+                "spacing_mm": list(spacing),
+                "gap_mm": gap,
+                "size": list(size),
+                "cropped_at_middle": self._unsure[row],
+                **scanner,
+            }
+            for row, n in sorted(self._slices.items())
+            for view, phases, spacing, gap, size in [row]
+        ]
+
+
+def _scanner(images: Iterable[Image]) -> dict[str, object]:
+    """The scanner of a study, in words that say nothing of the site."""
+    kinds = Counter((image.vendor, image.field_strength_t) for image in images)
+    if not kinds:
+        return {}
+    vendor, field = min(kinds, key=lambda kind: (-kinds[kind], kind))
+    return {"vendor": vendor, "field_strength_t": field}

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
+import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from cmrjax.data import engine
 from cmrjax.data.deid.headers import Identifier, patient_key, study_day
 from cmrjax.data.deid.text import clean
 from cmrjax.data.dicom import Image, Reason, Rejected, guard, people_of, study_of
-from cmrjax.data.sources.dicom_cines import card_rows, raw_cines, read_headers
+from cmrjax.data.sources.dicom_cines import Stacks, raw_cines, read_headers
 from cmrjax.data.study import Settings, StudyResult, StudyTask, pack
 
 _BATCH = 256
 
 
 def find_studies(
-    root: Path, executor: Executor | None, *, scratch: Path, workers: int
+    root: Path, executor: engine.Workers, *, scratch: Path, workers: int
 ) -> tuple[dict[str, tuple[str, tuple[str, ...]]], Counter[str]]:
     """Finds the studies of an export.
 
@@ -102,7 +102,8 @@ def scan_files(
 
 def _scan_archive(path: str, scratch: str) -> tuple[list[tuple[str, str, str]], Counter[str]]:
     """The same of what an archive holds; archives in it stay closed."""
-    name = hashlib.sha256(path.encode()).hexdigest()[:16]
+    # The same order in every run, and a folder of its own where a cluster reads an archive twice.
+    name = f"{hashlib.sha256(path.encode()).hexdigest()[:16]}.{secrets.token_hex(4)}"
     try:
         members, left_out = guard.members(path, scratch=os.path.join(scratch, name))
     except Rejected as reason:
@@ -150,8 +151,10 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     rejected["report.looks_identified"] += report.quarantined
     scrubbed = Counter(report.counts)
     scrubbed.update(f"dropped.{name}" for image in images for name in image.dropped)
-    records = tuple(
-        pack(
+    records, stacks = [], Stacks()
+    for cine in cines:
+        stacks.add(cine)
+        record = pack(
             cine,
             settings,
             study_id=study_id,
@@ -159,26 +162,18 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
             report=report.text,
             labels=task.labels,
         )
-        for cine in cines
-    )
+        records.append(record)
     return StudyResult(
         study_id,
         patient_id,
-        records,
+        tuple(records),
         labels=task.labels,
         rejected=+rejected,
         scrubbed=scrubbed,
-        series=[{**row, **_scanner(images)} for row in card_rows(cines)],
+        series=stacks.rows(images),
         has_report=bool(report.text.strip()),
         day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
     )
-
-
-def _scanner(images: Iterable[Image]) -> dict[str, str | float]:
-    """The scanner of a study, in words that say nothing of the site."""
-    kinds = Counter((image.vendor, image.field_strength_t) for image in images)
-    vendor, field = min(kinds, key=lambda kind: (-kinds[kind], kind))
-    return {"vendor": vendor, "field_strength_t": field}
 
 
 def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:

@@ -95,7 +95,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         images += [replace(image, sop_uid=image.path, **series) for image in found]
     cines, left_out = raw_cines(images, settings)
     every = left_out if rejected is None else rejected + left_out
-    return public.finish(task, settings, cines, labels={}, rejected=every)
+    return public.finish(task, settings, cines, labels={}, rejected=every, images=images)
 
 
 SOURCE = public.PublicSource(

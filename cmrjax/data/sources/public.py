@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.dicom import Rejected
-from cmrjax.data.sources.dicom_cines import card_rows
+from cmrjax.data.dicom import Image, Rejected
+from cmrjax.data.sources.dicom_cines import Stacks
 from cmrjax.data.study import RawCine, Settings, StudyResult, StudyTask, pack
 
 MEASURES = ("lvedv_ml", "lvesv_ml", "lvef", "rvedv_ml", "rvesv_ml", "rvef", "lv_mass_g")
@@ -190,6 +190,7 @@ def finish(
     patient: str | None = None,
     report: str = "",
     rejected: Mapping[str, int] | None = None,
+    images: Iterable[Image] = (),
 ) -> StudyResult:
     """A study's cines as its result.
 
@@ -201,6 +202,7 @@ def finish(
         patient: whose study it is, before hashing; the study itself without it.
         report: its report.
         rejected: what was left out, by reason.
+        images: its headers, which name the scanner; none of NIfTI.
     """
     study_id = settings.hasher.id("study", task.study_uid)
     left_out = Counter(rejected or {})
@@ -210,23 +212,18 @@ def finish(
     patient_id = settings.hasher.id("patient", patient or task.study_uid)
     ids = {"study_id": study_id, "patient_id": patient_id}
     known = {**task.labels, **labels}
+    records, stacks = [], Stacks()
     # One cine at a time as float32: a whole stack of them is what costs memory.
-    records = tuple(
-        pack(
-            replace(cine, frames=cine.frames.astype(np.float32)),
-            settings,
-            report=report,
-            labels=known,
-            **ids,
-        )
-        for cine in cines
-    )
+    for cine in cines:
+        stacks.add(cine)
+        one = replace(cine, frames=cine.frames.astype(np.float32, copy=False))
+        records.append(pack(one, settings, report=report, labels=known, **ids))
     return StudyResult(
         study_id,
         patient_id,
-        records,
+        tuple(records),
         labels={name: known.get(name, math.nan) for name in settings.tasks},
         rejected=left_out,
-        series=card_rows(cines),
+        series=stacks.rows(images),
         has_report=bool(report),
     )

@@ -83,7 +83,8 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     rejected["mask.no_image"] += len(rings) - len(found)
     measured = contours.volumes(found)
     labels = {name: measured[name.removeprefix("rv")] for name in _MEASURES}
-    return public.finish(task, settings, cines, labels=labels, rejected=rejected + left_out)
+    every = rejected + left_out
+    return public.finish(task, settings, cines, labels=labels, rejected=every, images=images)
 
 
 def _number(image: Image) -> int | None:

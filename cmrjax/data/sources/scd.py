@@ -154,7 +154,8 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     mass = measured["wall_ml"] * MYOCARDIUM_G_PER_ML
     values = (*(measured[name] for name in ("edv_ml", "esv_ml", "ef")), mass)
     labels: dict[str, float] = dict(zip(_MEASURES, values, strict=True))
-    return public.finish(task, settings, cines, labels=labels, rejected=rejected + left_out)
+    every = rejected + left_out
+    return public.finish(task, settings, cines, labels=labels, rejected=every, images=images)
 
 
 def _drawn_series(images: Sequence[Image], rings: Mapping[int, Ring]) -> str:

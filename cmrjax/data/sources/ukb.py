@@ -75,6 +75,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         labels={},
         patient=task.facts["eid"],
         rejected=rejected + left_out,
+        images=images,
     )
 
 
