@@ -1,29 +1,21 @@
 """`cmrjax inspect DIR`: the data card of a dataset, as text, JSON or a page with its cines."""
 
 import argparse
-import base64
 import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.writer import write_bytes_atomic
-from cmrjax.data.card import contact_sheet, data_card
+from cmrjax.data.card import data_card
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLIT_NAMES
+from cmrjax.reporting.reasons import meaning
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Data card: {name}</title>
-<style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;color:#222}}
-img{{width:100%;image-rendering:pixelated;background:#000}}pre{{white-space:pre-wrap}}</style>
-<h1>Data card: {name}</h1><pre>{card}</pre>
-<h2>Cines</h2><p>A study a row; each cine at its first frame and in mid-cycle.</p>
-<img alt="cines of some studies" src="data:image/png;base64,{sheet}"></html>
-"""
+_SPREAD = ("min", "median", "max", "mean", "sd")
 
 
 def _line(values: Mapping[str, Any]) -> str:
@@ -32,7 +24,7 @@ def _line(values: Mapping[str, Any]) -> str:
 
 def as_text(card: Mapping[str, Any]) -> str:
     """The data card for reading on a terminal."""
-    contract, splits = card["contract"], card["splits"]
+    contract, splits, reports = card["contract"], card["splits"], card["reports"]
     lines = [
         f"{card['name']}: {card['patients']} patients, {card['studies']} studies, "
         f"{card['cines']} cines",
@@ -41,22 +33,38 @@ def as_text(card: Mapping[str, Any]) -> str:
         f"{contract['dtype']}, {contract['spacing_mm']} mm"
         f"{', with masks' if contract['masks'] else ''}",
         f"views       {_line(card['by_view'])}",
+        f"studies     {_line(card['by_vendor'])}; {_line(card['by_field_strength'])}",
         f"phases      {_line(card['phases'])}",
-        f"spacing mm  {_line(card['spacing_mm'])}",
+        f"spacing mm  {_spread(card['spacing_mm'])}; between slices {_spread(card['gap_mm'])}",
         f"crops       {_line({key.replace('_', ' '): n for key, n in card['crops'].items()})}",
         f"splits      {_line({name: splits[name]['patients'] for name in SPLIT_NAMES})}"
         f" patients; folds {splits['folds']}",
-        f"reports     {card['reports']['studies_with_report']} studies, text from "
-        f"{card['text_source']}; words: {_line(card['reports']['words'])}",
+        f"reports     {reports['studies_with_report']} studies, {reports['distinct']} different "
+        f"texts, from {card['text_source']}; words: {_spread(reports['words'])}",
         f"removed     {_line(card['deidentified'])}",
-        f"left out    {_line(card['rejected'])}",
+        "left out" if card["rejected"] else "left out    none",
+        *(_rejected(reason, n) for reason, n in card["rejected"].items()),
         *_alike(card["near_duplicates"]),
         "labels",
     ]
     for task, row in card["labels"].items():
-        rest = {k: v for k, v in row.items() if k not in ("kind", "classes")}
-        lines.append(f"  {task:<30} {row['kind']:<10} {_line(rest | row.get('classes', {}))}")
+        lines.append(f"  {task:<30} {row['kind']:<10} known {row['known']}{_label(row)}")
     return "\n".join(lines)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    if "median" in row:
+        return f", {_spread(row)}"
+    counts = row.get("classes") or {k: n for k, n in row.items() if k == "positive"}
+    return f", {_line(counts)}" if counts else ""
+
+
+def _spread(values: Mapping[str, Any]) -> str:
+    return _line({name: f"{v:g}" for name, v in values.items() if name in _SPREAD})
+
+
+def _rejected(reason: str, count: int) -> str:
+    return f"  {reason:<30} {count:>8}  {meaning(reason)}".rstrip()
 
 
 def _alike(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -70,14 +78,15 @@ def _alike(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _write(path: Path, source: RecordSource, card: Mapping[str, Any]) -> None:
-    buffer = io.BytesIO()
-    contact_sheet(source).save(buffer, "PNG")
-    if path.suffix == ".png":
-        write_bytes_atomic(path, buffer.getvalue())
+    from cmrjax.reporting import contact_sheet, dataset_page  # slow to import, of use here alone
+
+    sheets = contact_sheet.sheets(source)
+    if path.suffix == ".html":
+        write_bytes_atomic(path, dataset_page.render(card, sheets))
         return
-    sheet = base64.b64encode(buffer.getvalue()).decode()
-    page = _PAGE.format(name=escape(card["name"]), card=escape(as_text(card)), sheet=sheet)
-    write_bytes_atomic(path, page.encode())
+    buffer = io.BytesIO()
+    contact_sheet.joined(sheets).save(buffer, "PNG")
+    write_bytes_atomic(path, buffer.getvalue())
 
 
 def main(argv: list[str]) -> int:

@@ -1,10 +1,13 @@
 import json
+import re
 
 import pytest
 from PIL import Image
 
 from cmrjax import inspect
 from cmrjax.core.errors import UserError
+from cmrjax.data.card import data_card
+from cmrjax.data.records import RecordSource
 from tests.data.builders import write_small_dataset
 
 
@@ -32,11 +35,21 @@ def test_json_card(dataset, capsys):
 def test_text_and_pages(dataset, tmp_path, capsys):
     inspect.main([str(dataset), "--output", str(tmp_path / "card.html")])
     inspect.main([str(dataset), "--output", str(tmp_path / "sheet.png")])
-    assert "12 patients, 12 studies, 24 cines" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "12 patients, 12 studies, 24 cines" in out
+    assert re.search(r"finding +binary +known 12, positive 12\n", out)
+    assert re.search(r"lvef +regression +known 0\n", out)
     page = (tmp_path / "card.html").read_text()
-    assert "data:image/png;base64," in page
-    assert "http" not in page
-    assert Image.open(tmp_path / "sheet.png").size == (4 * 2 * 18, 6 * 28)
+    assert "data:image/webp;base64," in page
+    assert "http:" not in page
+    assert "https:" not in page
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert (sheet.format, sheet.mode) == ("PNG", "RGB")
+
+
+def test_reasons_are_explained(dataset):
+    card = data_card(RecordSource(dataset)) | {"rejected": {"cine.one_phase": 3}}
+    assert re.search(r"cine\.one_phase +3  a single image, no cine\n", inspect.as_text(card))
 
 
 def test_refusals(dataset, tmp_path):

@@ -1,22 +1,22 @@
-"""The data card: what a dataset holds, as one plain object, and a sheet of its cines to look at."""
+"""The data card: what a dataset holds, as one plain object."""
 
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image as Picture
-from PIL import ImageDraw
 
 from cmrjax.data.records import RecordSource, studies
 from cmrjax.data.shards import SERIES_FILE
 from cmrjax.data.splits import SPLIT_NAMES
 
-_OUTLINES = {1: (90, 160, 255), 2: (90, 220, 120), 3: (255, 110, 90)}
+_V = TypeVar("_V")
+_BINS = 14  # at most, of a histogram
+NOT_STORED = "not stored"  # by datasets without headers
 
 
 def data_card(source: RecordSource) -> dict[str, Any]:
@@ -24,13 +24,17 @@ def data_card(source: RecordSource) -> dict[str, Any]:
 
     Returns:
         An object of JSON values: 'name', 'source', 'public', 'text_source', 'licence', 'studies',
-        'patients', 'cines', 'by_view', 'by_source', 'rejected', 'splits', 'contract', 'labels',
-        'reports', 'spacing_mm', 'crops', 'phases', 'near_duplicates', 'series'.
+        'patients', 'cines', 'by_view', 'by_source', 'by_vendor', 'by_field_strength', 'rejected',
+        'counts', 'deidentified', 'splits', 'contract', 'labels', 'reports', 'spacing_mm',
+        'gap_mm', 'slices', 'phases', 'crops', 'near_duplicates', 'series'. Vendors and field
+        strengths count studies; phases and spacing count cines, as they were scanned; gaps and
+        slices count short-axis stacks.
     """
     index, info = source.index, source.info
     grouped = studies(index)
     firsts = [source.decode(source.payload(study.rows[0])) for study in grouped]
     series = _series(source.directory)
+    stacks = [row for row in series if row["view"] == "sax" and row["slices"] > 1]
     return {
         **{key: info[key] for key in ("name", "source", "public", "text_source", "licence")},
         "studies": len(grouped),
@@ -38,6 +42,8 @@ def data_card(source: RecordSource) -> dict[str, Any]:
         "cines": len(index),
         "by_view": _counts(str(v) for v in index.view),
         "by_source": {info["source"]: len(grouped)},
+        "by_vendor": _of_studies(series, "vendor", str),
+        "by_field_strength": _of_studies(series, "field_strength_t", _tesla),
         "rejected": info["rejected"],
         "counts": info["counts"],
         "deidentified": info.get("deidentified", {}),
@@ -47,11 +53,13 @@ def data_card(source: RecordSource) -> dict[str, Any]:
             task: _label(spec, np.array([first["labels"][task] for first in firsts]))
             for task, spec in info["label_tasks"].items()
         },
-        "reports": _words([first["report"] for first in firsts]),
-        "spacing_mm": _spread([row["spacing_mm"][0] for row in series]),
+        "reports": _reports([first["report"] for first in firsts]),
+        "spacing_mm": _spread(_each(series, lambda row: row["spacing_mm"][0])),
+        "gap_mm": _spread([row["gap_mm"] for row in stacks]),
+        "slices": _tally(row["slices"] for row in stacks),
+        "phases": _tally(_each(series, lambda row: row["phases"])),
         "crops": _crops(series),
         "near_duplicates": info.get("near_duplicates", []),
-        "phases": _counts(str(row["phases"]) for row in series for _ in range(row["slices"])),
         "series": series,
     }
 
@@ -69,8 +77,32 @@ def _crops(series: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {"around_the_heart": slices - middle, "at_the_middle": middle}
 
 
-def _counts(values) -> dict[str, int]:
+def _of_studies(
+    series: Sequence[Mapping[str, Any]], field: str, name: Callable[[Any], str]
+) -> dict[str, int]:
+    """How many studies have each value of a field, which is the same in all rows of a study."""
+    values = {row["study_id"]: name(row[field]) if field in row else NOT_STORED for row in series}
+    return _counts(values.values())
+
+
+def _tesla(value: float) -> str:
+    return f"{value:g} T" if value else "unknown"
+
+
+def _each(
+    series: Sequence[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], _V]
+) -> list[_V]:
+    """A row's value once for each of its cines."""
+    return [value(row) for row in series for _ in range(row["slices"])]
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
+
+
+def _tally(values: Iterable[int]) -> dict[str, int]:
+    """Counts of whole numbers, in their order."""
+    return {str(value): n for value, n in sorted(Counter(values).items())}
 
 
 def _splits(source: RecordSource, members: Sequence[tuple[str, int]]) -> dict[str, Any]:
@@ -99,47 +131,55 @@ def _label(spec: Mapping[str, Any], values: np.ndarray) -> dict[str, Any]:
     return out | _spread(known)
 
 
-def _spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
-    if not len(values):
+def _spread(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
+    """How numbers are spread: the ends, the middle, mean and standard deviation, a histogram."""
+    known = np.asarray(values, float)
+    if not len(known):
         return {}
-    low, middle, high = (round(float(v), 3) for v in np.quantile(values, [0, 0.5, 1]))
-    return {"min": low, "median": middle, "max": high}
+    out: dict[str, Any] = {
+        "min": known.min(),
+        "median": np.median(known),
+        "max": known.max(),
+        "mean": known.mean(),
+        "sd": known.std(ddof=1) if len(known) > 1 else 0.0,
+    }
+    rounded = {name: round(float(value), 3) for name, value in out.items()}
+    return rounded | {"histogram": _histogram(known)}
 
 
-def _words(reports: Sequence[str]) -> dict[str, Any]:
-    lengths = [len(text.split()) for text in reports if text.strip()]
-    return {"studies_with_report": len(lengths), "words": _spread(lengths)}
+def _histogram(values: np.ndarray) -> dict[str, Any]:
+    """Counts between round numbers.
 
+    Returns:
+        'start': where the first bin begins; 'width' of each bin; 'counts'.
 
-def contact_sheet(source: RecordSource, *, rows: int = 8, columns: int = 8) -> Picture.Image:
-    """A picture of some studies, one a row: their cines at the first frame and in mid-cycle.
-
-    Masks are outlined where a frame has them.
+    Example:
+        >>> _histogram(np.array([48.0, 52.0, 53.0, 61.0]))
+        {'start': 48.0, 'width': 1.0, 'counts': [1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]}
     """
-    chosen = studies(source.index)
-    chosen = chosen[:: max(1, math.ceil(len(chosen) / rows))][:rows]
-    size, text_height = source.contract.size, 12
-    wide = max(1, columns // 2)
-    sheet = Picture.new("RGB", (2 * wide * (size + 2), len(chosen) * (size + text_height)))
-    draw = ImageDraw.Draw(sheet)
-    for y, study in enumerate(chosen):
-        step = max(1, math.ceil(len(study.rows) / wide))
-        for x, row in enumerate(study.rows[::step][:wide]):
-            record = source.decode(source.payload(row))
-            at = (2 * x * (size + 2), y * (size + text_height))
-            draw.text((at[0] + 1, at[1]), f"{record['view']} {record['slice_index']}")
-            for i, frame in enumerate((0, -(-len(record["cine"]) * 2 // 5))):
-                picture = Picture.fromarray(_outlined(record, frame))
-                sheet.paste(picture, (at[0] + i * size, at[1] + text_height))
-    return sheet
+    low, high = float(values.min()), float(values.max())
+    # Of 1, 2, 5, 10, ... the first width that few enough bins cover.
+    power = 10.0 ** math.floor(math.log10(max((high - low) / _BINS, 1e-6)))
+    width, first, count = power, 0, _BINS + 1
+    for step in (1, 2, 5, 10, 20):
+        width = step * power
+        first = math.floor(low / width)
+        if (count := math.floor(high / width) - first + 1) <= _BINS:
+            break
+    places = np.floor(values / width).astype(int) - first
+    counts = np.bincount(np.clip(places, 0, count - 1), minlength=count)
+    return {
+        "start": round(first * width, 6),
+        "width": round(width, 6),
+        "counts": [int(n) for n in counts],
+    }
 
 
-def _outlined(record: Mapping[str, Any], frame: int) -> np.ndarray:
-    picture = np.repeat(record["cine"][frame][..., None], 3, axis=-1)
-    if "mask" in record and record["mask_frames"][frame]:
-        mask = record["mask"][frame]
-        for label, colour in _OUTLINES.items():
-            inside = np.pad(mask == label, 1)
-            core = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-            picture[inside[1:-1, 1:-1] & ~core] = colour
-    return picture
+def _reports(reports: Sequence[str]) -> dict[str, Any]:
+    """Lengths of the reports, and how many differ: templates and copies say the same of many."""
+    texts = [text for text in reports if text.strip()]
+    return {
+        "studies_with_report": len(texts),
+        "distinct": len(set(texts)),
+        "words": _spread([len(text.split()) for text in texts]),
+    }

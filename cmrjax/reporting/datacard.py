@@ -14,7 +14,7 @@ from cmrjax.data.splits import SPLIT_NAMES
 from cmrjax.evals.embeddings import Cohort
 from cmrjax.reporting import words
 
-_CONTRACT = {
+CONTRACT_MEANING = {
     "spacing_mm": "mm between stored pixels, rows and columns alike",
     "size": "rows and columns of a stored frame",
     "frames": "frames stored for one cardiac cycle",
@@ -113,7 +113,7 @@ def data_card(
         label_splits=tuple(cohorts),
         labels=tuple(_labels(source.info.get("label_tasks", {}), list(cohorts.values()))),
         rejected=tuple(_rejected(source.info.get("rejected", {}))),
-        contract=_fields(source.contract, _CONTRACT),
+        contract=_fields(source.contract, CONTRACT_MEANING),
         input=_fields(contract, _INPUT),
     )
 

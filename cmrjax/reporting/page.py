@@ -1,16 +1,11 @@
-"""The page itself: one template, everything escaped, nothing from the network."""
+"""What the page of a run shows, part by part."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
 
 from cmrjax.reporting.datacard import DataCard
 from cmrjax.reporting.figures import Plot
+from cmrjax.reporting.html import render_template
 from cmrjax.reporting.seen import SeenCine
 from cmrjax.reporting.similar import Neighbours, TextQuery
 from cmrjax.reporting.tables import EvaluatorTables, KeyFigure
@@ -86,39 +81,6 @@ class Page:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-def _file(name: str) -> str:
-    path = resources.files("cmrjax.reporting") / "templates" / name
-    return path.read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
 def render(page: Page) -> bytes:
-    """The page as HTML.
-
-    The policy names the hashes of our own style and script, so that a browser runs no other and
-    fetches nothing, even if some text of the data were ever left unescaped.
-    """
-    style, script = _file("page.css"), _file("page.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-    )
-    environment = Environment(
-        loader=FunctionLoader(_file),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("page.html").render(
-        page=page,
-        # Our own two files are the only texts that are not escaped.
-        style=Markup(style),
-        script=Markup(script),
-        policy=policy,
-    )
-    return html.encode()
+    """The page as HTML."""
+    return render_template("page.html", page=page)
