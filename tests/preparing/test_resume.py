@@ -13,7 +13,9 @@ import pytest
 from cmrjax import prepare
 from cmrjax.core.errors import UserError
 from cmrjax.data import engine
-from tests.data.builders import write_cine
+from cmrjax.preparing import resume
+from cmrjax.preparing.flags import build_parser
+from tests.data.builders import contract, write_cine
 
 SMALL = ("--size", "16", "--frames", "8", "--public", "--workers", "1")
 
@@ -182,3 +184,23 @@ def test_a_budget_of_rejected_studies_stops_only_a_run_that_exceeds_it(scans, da
     assert content(output) == dataset
     with pytest.raises(UserError, match="not a share"):
         prepare.main(words(scans, tmp_path / "x", "--max-rejected", "3"))
+
+
+def test_a_changed_table_beside_a_public_dataset_is_noticed(tmp_path):
+    """M&Ms' own table may lie in the parent of --input, where its files are not listed."""
+    root, table = tmp_path / "set" / "OpenDataset", tmp_path / "set" / "facts.csv"
+    root.mkdir(parents=True)
+    table.write_text("External code,Pathology\nA0S9V9,HCM\n")
+    args = build_parser().parse_args(
+        ["--source", "mnms", "--input", str(root), "--output", str(tmp_path / "out")]
+    )
+    before = resume.asked(args, contract())
+    (table.parent / "notes.csv").write_text("another's\n")
+    (table.parent / "a_folder.csv").mkdir()
+    assert resume.asked(args, contract()) == before
+    table.write_text("External code,Pathology\nA0S9V9,DCM\n")
+    after = resume.asked(args, contract())
+    assert {name for name in after if after[name] != before[name]} == {"table of the dataset"}
+    resume.claim(tmp_path / "out.partial", before)
+    with pytest.raises(UserError, match="another table of the dataset"):
+        resume.claim(tmp_path / "out.partial", after)

@@ -128,4 +128,5 @@ SOURCE = public.PublicSource(
     process,
     TASKS,
     "the challenge's terms (research, non-commercial); cite Campello et al., IEEE TMI 2021",
+    table=_CODE,
 )

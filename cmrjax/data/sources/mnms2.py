@@ -154,4 +154,5 @@ SOURCE = public.PublicSource(
     process,
     TASKS,
     "the challenge's terms (research, non-commercial); cite Martin-Isla et al., IEEE JBHI 2023",
+    table=_CODE,
 )

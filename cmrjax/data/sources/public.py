@@ -46,6 +46,7 @@ class PublicSource:
         masks: whether experts drew on it.
         text_source: 'from_labels' where reports are made from labels, or 'none'.
         imaging: 'cine', or what else the images are; anything else is stored as single frames.
+        table: the column by which `find_table` knows its table, which may lie beside the input.
     """
 
     plan: Callable[[Path], Plan]
@@ -56,6 +57,7 @@ class PublicSource:
     masks: bool = True
     text_source: str = "none"
     imaging: str = "cine"
+    table: str = ""
 
 
 def group_tasks(groups: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -123,9 +125,13 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[dict[str, str]]:
 def find_table(root: Path, column: str) -> Path | None:
     """The first CSV file in a folder, or in its parent, that has a column."""
     for path in (*sorted(root.glob("*.csv")), *sorted(root.absolute().parent.glob("*.csv"))):
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            if column in [name.strip().strip('"') for name in file.readline().split(",")]:
-                return path
+        try:
+            with open(path, encoding="utf-8-sig", errors="replace") as file:
+                names = file.readline().split(",")
+        except OSError:  # another's file in the parent folder, or a folder of that name
+            continue
+        if column in [name.strip().strip('"') for name in names]:
+            return path
     return None
 
 
