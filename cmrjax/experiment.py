@@ -1,38 +1,28 @@
-"""From a config to the parts of a run: data, tokenizer, contract, objective.
+"""A training config, checked, and what follows from it alone: tokenizer and model input.
 
-Shared by the jobs that need to build a run's network: training, and encoders of a workdir.
+`assembly` makes the parts that depend on the objective.
 """
 
 import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
 from cmrjax.core.errors import UserError
 from cmrjax.core.sections import to_dataclass
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
-from cmrjax.data.pipeline import DataConfig, StudyExamples, report_sentences, select_studies
+from cmrjax.data.pipeline import DataConfig, report_sentences, select_studies
 from cmrjax.data.records import RecordSource
 from cmrjax.health import HealthConfig
 from cmrjax.models.pretrained.config import PretrainedConfig, pretrained_config
-from cmrjax.models.text_encoder import TextEncoderConfig
-from cmrjax.models.two_tower import TwoTowerConfig
 from cmrjax.models.video import VideoConfig, video_config_from
-from cmrjax.objectives.augment import AugmentConfig
-from cmrjax.objectives.base import Objective
-from cmrjax.objectives.contrastive import Contrastive, ContrastiveConfig
-from cmrjax.objectives.multitask import Multitask, MultitaskConfig
-from cmrjax.objectives.supervised import Supervised, SupervisedConfig
 from cmrjax.optim import OptimConfig
 
-T = TypeVar("T")
-OBJECTIVES = ("contrastive", "supervised", "multitask")
+OBJECTIVES = ("contrastive", "supervised", "dino", "mae", "multitask")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,16 +137,6 @@ def _check_text(run: RunConfig, data: DataConfig) -> None:
         )
 
 
-def label_tasks(run: RunConfig) -> tuple[str, ...]:
-    """The labels that the objective reads, in its order."""
-    section = run.objective
-    if run.objective_name == "multitask":
-        return _own_section(MultitaskConfig, run).labels
-    if run.objective_name == "contrastive":
-        return tuple(section.get("findings", ()))
-    return (*section.get("binary", ()), *section.get("regression", ()))
-
-
 def load_run_config(workdir: Path) -> RunConfig:
     """Reads a workdir's `config.json`.
 
@@ -181,13 +161,13 @@ def load_run_config(workdir: Path) -> RunConfig:
         ) from None
 
 
-_JOINT_KEYS = ("joint", "init_temperature", "init_bias", "study_pool")
-_TOKENIZER_KEYS = ("vocabulary_size", "vocabulary", "lowercase")
+JOINT_KEYS = ("joint", "init_temperature", "init_bias", "study_pool")
+TOKENIZER_KEYS = ("vocabulary_size", "vocabulary", "lowercase")
 
 
 def video_config(run: RunConfig, *, clip: tuple[int, int, int]) -> VideoConfig:
     """The video tower's config for a clip of this shape."""
-    section = {k: v for k, v in run.model.items() if k not in _JOINT_KEYS}
+    section = {k: v for k, v in run.model.items() if k not in JOINT_KEYS}
     if section.pop("frames_as_images", False):
         clip = (1, *clip[1:])
     return video_config_from(section | {"clip": clip}, where="model")
@@ -219,102 +199,3 @@ def make_tokenizer(run: RunConfig, source: RecordSource) -> Tokenizer:
     data = dataclasses.replace(run.data_config(), split="train")
     texts = report_sentences(source, select_studies(source, data), data)
     return wordpiece.train_tokenizer(texts, vocabulary_size=run.text.get("vocabulary_size", 1000))
-
-
-def make_examples(
-    run: RunConfig, source: RecordSource, contract: InputContract, tokenizer: Tokenizer | None
-) -> StudyExamples:
-    """How the run draws examples: with what its objective reads.
-
-    Raises:
-        UserError: the dataset lacks it.
-    """
-    tasks, info = label_tasks(run), source.info["label_tasks"]
-    unknown = sorted(set(tasks) - set(info))
-    if unknown:
-        raise UserError(
-            f"the dataset has no labels {unknown}",
-            where="config.objective",
-            fix=f"use some of {sorted(info)}",
-        )
-    masks = False
-    if run.objective_name == "multitask":
-        config = _own_section(MultitaskConfig, run)
-        config.require_dataset(label_tasks=info, masks=source.contract.masks)
-        masks = "segmentation" in config.tasks
-    return StudyExamples(
-        source,
-        run.data_config(),
-        contract,
-        tokenizer=tokenizer,
-        tasks=tasks,
-        masks=masks,
-        report_vectors=run.objective.get("positives") == "similarity",
-    )
-
-
-def _own_section(kind: type[T], run: RunConfig) -> T:
-    """The objective's own keys."""
-    section = {k: v for k, v in run.objective.items() if k != "name"}
-    return to_dataclass(kind, section, where="objective")
-
-
-def make_objective(
-    run: RunConfig,
-    contract: InputContract,
-    *,
-    vocabulary: int = 0,
-    source: RecordSource | None,
-    mesh: Mesh | None = None,
-) -> Objective:
-    """Builds the objective.
-
-    Args:
-        run: the config.
-        contract: the model's own input.
-        vocabulary: number of tokens; 0 without text.
-        source: gives the label statistics that a supervised objective standardises with; None
-            leaves them at 0 and 1, which is enough for its network.
-        mesh: of the run; None is enough for its network.
-    """
-    clip = (contract.clip_frames, contract.crop_size, contract.crop_size)
-    video = video_config(run, clip=clip)
-    augment = to_dataclass(AugmentConfig, run.augment, where="augment")
-    name = run.objective_name
-    if name == "multitask":
-        config = _own_section(MultitaskConfig, run)
-        return Multitask(model=video, config=config, augment=augment)
-    if name == "supervised":
-        config = _own_section(SupervisedConfig, run)
-        if video.clip[0] == 1:
-            config = dataclasses.replace(config, frames=contract.clip_frames)
-        if source is not None:
-            config = _with_statistics(config, run, source)
-        else:
-            k = len(config.regression)
-            config = dataclasses.replace(config, mean=(0.0,) * k, std=(1.0,) * k)
-        return Supervised(model=video, config=config, augment=augment)
-    text = {k: v for k, v in run.text.items() if k not in _TOKENIZER_KEYS}
-    text_section = text | {"vocabulary": vocabulary, "max_tokens": contract.max_tokens}
-    model = TwoTowerConfig(
-        video=video,
-        text=to_dataclass(TextEncoderConfig, text_section, where="text"),
-        **{k: v for k, v in run.model.items() if k in _JOINT_KEYS},
-    )
-    config = _own_section(ContrastiveConfig, run)
-    if config.form != "ring":
-        mesh = None
-    return Contrastive(model=model, config=config, augment=augment, steps=run.steps, mesh=mesh)
-
-
-def _with_statistics(
-    config: SupervisedConfig, run: RunConfig, source: RecordSource
-) -> SupervisedConfig:
-    members = select_studies(source, dataclasses.replace(run.data_config(), split="train"))
-    labels = [source[study.rows[0]]["labels"] for study in members]
-    values = np.array([[row[task] for task in config.regression] for row in labels], np.float64)
-    return dataclasses.replace(
-        config,
-        mean=tuple(np.nanmean(values, axis=0).tolist()) if config.regression else (),
-        std=tuple(np.nanstd(values, axis=0).tolist()) if config.regression else (),
-    )

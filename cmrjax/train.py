@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cmrjax.assembly import make_examples, make_objective
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.distributed import stop_on_signal, use_compilation_cache
@@ -29,8 +30,6 @@ from cmrjax.experiment import (
     RunConfig,
     input_contract,
     load_run_config,
-    make_examples,
-    make_objective,
     make_tokenizer,
     run_config,
 )

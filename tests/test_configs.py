@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from cmrjax.assembly import make_objective
 from cmrjax.core.config import load_config
 from cmrjax.core.sections import to_dataclass
 from cmrjax.data.contract import InputContract
 from cmrjax.evals.config import EvalConfig
-from cmrjax.experiment import make_objective, run_config
+from cmrjax.experiment import run_config
 from cmrjax.objectives.contrastive import Contrastive
 from tests.refresh_goldens import COMMAND, CONFIGS, GOLDEN, ROOT, resolved
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cmrjax import evaluate as job
+from cmrjax.assembly import make_objective
 from cmrjax.cli import run
 from cmrjax.core import checkpoint
 from cmrjax.core.errors import PreemptedError, UserError
@@ -25,7 +26,7 @@ from cmrjax.evals.config import EvalConfig
 from cmrjax.evals.jobs import Job
 from cmrjax.evals.origin import WorkdirOrigin
 from cmrjax.evals.predictions import read_predictions
-from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
+from cmrjax.experiment import input_contract, make_tokenizer, run_config
 from tests.tiny import tiny_config, tiny_contract, write_tiny_dataset
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,7 +18,8 @@ BELOW = {
     "health": ("core",),
     "step": ("core", "models", "objectives", "optim"),
     "experiment": ("core", "data", "models", "objectives", "optim", "step", "health"),
-    "evals": ("core", "data", "models", "objectives", "optim", "step", "experiment"),
+    "assembly": ("core", "data", "models", "objectives", "experiment"),
+    "evals": ("core", "data", "models", "objectives", "optim", "step", "experiment", "assembly"),
     "reporting": ("core", "data", "models", "objectives", "optim", "step", "experiment", "evals"),
 }
 BELOW["exporting"] = BELOW["benchmarks"] = BELOW["reporting"]

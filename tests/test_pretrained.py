@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file
 
+from cmrjax.assembly import make_objective
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config
 from cmrjax.core.errors import UserError
@@ -18,7 +19,7 @@ from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource
 from cmrjax.evals.model_folder import write_model_folder
 from cmrjax.evals.workdir_encoder import load_workdir_model
-from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
+from cmrjax.experiment import input_contract, make_tokenizer, run_config
 from cmrjax.models.parameters import flatten
 from cmrjax.models.pretrained import bert, vit
 from cmrjax.models.pretrained.files import Weights

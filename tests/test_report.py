@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cmrjax import cli
+from cmrjax.assembly import make_objective
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config
 from cmrjax.core.errors import UserError
@@ -26,7 +27,7 @@ from cmrjax.evals import metrics
 from cmrjax.evals.base import Result, write_result
 from cmrjax.evals.embeddings import read_cohort
 from cmrjax.evals.predictions import Predictions
-from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
+from cmrjax.experiment import input_contract, make_tokenizer, run_config
 from cmrjax.report import write_report
 from cmrjax.reporting import cines, words
 

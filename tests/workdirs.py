@@ -6,12 +6,13 @@ import jax
 import numpy as np
 from flax import nnx
 
+from cmrjax.assembly import make_objective
 from cmrjax.core import checkpoint
 from cmrjax.core.writer import write_json_atomic
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import save_checkpoint_contract
 from cmrjax.data.records import RecordSource
-from cmrjax.experiment import input_contract, make_objective, make_tokenizer, run_config
+from cmrjax.experiment import input_contract, make_tokenizer, run_config
 from tests.models.networks import filled
 from tests.tiny import tiny_config
 

@@ -2,3 +2,4 @@
 
 # The token id that fills a short sentence up; masks are derived from it.
 PAD_ID = 0
+UNDRAWN = 255  # class number of a pixel that nobody drew

@@ -16,11 +16,12 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cmrjax.core.errors import UserError
+from cmrjax.core.types import UNDRAWN
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
 from cmrjax.data.records import RecordSource, Study, studies
 from cmrjax.data.reports import near_key, sections, sentences
-from cmrjax.data.transforms import UNDRAWN, sample_clip, sample_clip_and_mask
+from cmrjax.data.transforms import sample_clip, sample_clip_and_mask
 
 Batch = dict[str, np.ndarray]
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from cmrjax.core.errors import UserError
+from cmrjax.core.types import UNDRAWN
 from cmrjax.data.contract import InputContract
 from cmrjax.data.masks import HEART, class_bits
 
 SAMPLINGS = ("uniform", "ed_es")
-UNDRAWN = 255  # class number of a pixel that nobody drew
 
 
 def frame_indices(

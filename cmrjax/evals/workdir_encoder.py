@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from cmrjax.assembly import make_objective
 from cmrjax.core import checkpoint
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import load_checkpoint_contract
 from cmrjax.evals.encoder import Encoder, make_encoder
 from cmrjax.evals.model import Model
-from cmrjax.experiment import load_run_config, make_objective
+from cmrjax.experiment import load_run_config
 
 
 def load_workdir_model(workdir: Path, *, step: int | None = None) -> Model:

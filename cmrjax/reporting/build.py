@@ -194,6 +194,9 @@ def _summary(run: Run) -> str:
     how = {
         "contrastive": "Contrastive pretraining of a video and a text tower on cines and reports",
         "supervised": "Supervised training of a video tower on labels",
+        "dino": "Self-distillation (DINO) of a video tower on cines",
+        "mae": "Masked autoencoding of cines by a video tower",
+        "multitask": "Training of a video tower on masks and diagnoses",
     }[config.objective_name]
     name = run.source.info.get("name", "") if run.source else Path(run.data.dataset).name
     tubelet = "×".join(str(x) for x in model.get("tubelet", ()))

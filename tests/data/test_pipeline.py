@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cmrjax.core.errors import UserError
+from cmrjax.core.types import UNDRAWN
 from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
 from cmrjax.data.pipeline import (
@@ -21,7 +22,6 @@ from cmrjax.data.pipeline import (
     word_vector,
 )
 from cmrjax.data.records import RecordSource
-from cmrjax.data.transforms import UNDRAWN
 from tests.tiny import write_tiny_dataset
 
 CONTRACT = InputContract(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from cmrjax.assembly import make_objective
 from cmrjax.core import checkpoint
 from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
@@ -16,7 +17,7 @@ from cmrjax.evals.embeddings import embed, read_cohort
 from cmrjax.evals.encoder import NoTextTowerError, NoVideoTowerError, make_encoder, token_summary
 from cmrjax.evals.model import Model
 from cmrjax.evals.workdir_encoder import load_encoder
-from cmrjax.experiment import load_run_config, make_objective
+from cmrjax.experiment import load_run_config
 from cmrjax.models.build import abstract_model
 from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.video_vit import VideoViTConfig

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 
+from cmrjax.assembly import make_objective
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.evals.encoder import make_encoder
 from cmrjax.evals.workdir_encoder import load_encoder, load_workdir_model, random_encoder
-from cmrjax.experiment import load_run_config, make_objective
+from cmrjax.experiment import load_run_config
 from tests.workdirs import SMALL, write_workdir
 
 
