@@ -83,7 +83,8 @@ class MetricWriter:
         """Writes one line; the values are Python floats."""
         self._file.write(json.dumps(_without_nan({"step": step, **metrics})) + "\n")
         for name, value in metrics.items():
-            self._board.add_scalar(name, value, step)
+            if math.isfinite(value):  # tensorboardX warns of the others, without a name
+                self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flushes and closes both outputs."""
