@@ -42,7 +42,7 @@ def run(only: tuple[str, ...] = ()) -> Iterator[Row]:
         f"{kind}, {form}, batch {batch}": functools.partial(function, kind, batch)
         for form, function, batch in (
             ("one device", one_device_row, BATCH),
-            (f"{DEVICES} devices", _ring_row_elsewhere, BATCH),
+            (f"{DEVICES} devices", ring_row_in_new_process, BATCH),
             ("one device", large_batch_row, LARGE_BATCH),
         )
         for kind in KINDS
@@ -167,11 +167,12 @@ def _compare(reference: str, kind: str, batch: int, losses, *, seconds: float, m
     )
 
 
-def _ring_row_elsewhere(kind: str, batch: int) -> Row:
+def ring_row_in_new_process(kind: str, batch: int, *, seconds: float = SECONDS) -> Row:
     """`ring_row` in a process whose CPU counts as several devices, which only its start decides."""
     flags = os.environ.get("XLA_FLAGS", "")
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{flags} {DEVICES_FLAG}"}
-    command = [sys.executable, "-m", "cmrjax.benchmarks.losses", kind, str(batch)]
+    words = [kind, str(batch), str(seconds)]
+    command = [sys.executable, "-m", "cmrjax.benchmarks.losses", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the ring on {DEVICES} devices failed: {done.stderr.strip()}")
@@ -197,4 +198,6 @@ def large_batch_row(kind: str, batch: int) -> Row:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(ring_row(sys.argv[1], int(sys.argv[2])))))
+    _kind, _batch_size, _seconds = sys.argv[1:]
+    _row = ring_row(_kind, int(_batch_size), seconds=float(_seconds))
+    print(json.dumps(dataclasses.asdict(_row)))
