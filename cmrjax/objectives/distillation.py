@@ -43,12 +43,12 @@ def teacher_targets(
     logits = jax.lax.stop_gradient(logits)
     if centring == "sinkhorn":
         return sinkhorn_knopp(logits, weights, temperature=temperature), centre
+    if centring == "none":
+        return jax.nn.softmax(logits / temperature, axis=-1), centre
     targets = jax.nn.softmax((logits - centre) / temperature, axis=-1)
-    if centring == "centre":
-        # A batch of padding has no mean.
-        kept = jnp.where(weights.sum() > 0, momentum, 1.0)
-        centre = kept * centre + (1.0 - kept) * weighted_mean(logits, weights)
-    return targets, centre
+    # A batch of padding has no mean.
+    kept = jnp.where(weights.sum() > 0, momentum, 1.0)
+    return targets, kept * centre + (1.0 - kept) * weighted_mean(logits, weights)
 
 
 def sinkhorn_knopp(
