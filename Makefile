@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint acceptance test-tfds clean
+.PHONY: demo test lint acceptance test-tfds test-beam clean
 
 .venv: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -35,5 +35,17 @@ test-tfds: .venv .venv-tfds
 	rm -rf runs/tfds && $(BIN)/cmrjax prepare --source phantom --patients 12 --output runs/tfds
 	.venv-tfds/bin/python -m tests.tfds_tf.check_tfds runs/tfds
 
+# `prepare --runner beam` under Beam itself; its environment is apart, since Beam holds back what
+# the others share. The lock: uv pip compile pyproject.toml --extra beam --extra test --universal
+# --generate-hashes --python-version 3.11.
+.venv-beam: requirements-beam.txt pyproject.toml
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --require-hashes --requirement requirements-beam.txt
+	.venv-beam/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch .venv-beam
+
+test-beam: .venv-beam
+	.venv-beam/bin/pytest tests/beam_engine
+
 clean:
-	rm -rf .venv .venv-tfds runs
+	rm -rf .venv .venv-tfds .venv-beam runs

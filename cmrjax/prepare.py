@@ -2,19 +2,18 @@
 
 Every study is one pure function call, kept in `<output>.partial/` as it is done; the dataset is put
 together in study order and appears under its name in one rename. So a stopped run goes on where it
-was, and any number of workers gives the same bytes.
+was, and any number of workers gives the same bytes, here or under Apache Beam.
 """
 
 import argparse
-import errno
 import json
 import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,19 @@ from cmrjax.data.splits import FOLDS, Splits, make_splits
 from cmrjax.data.study import Settings
 from cmrjax.preparing import resume
 from cmrjax.preparing.fit import contract_of
-from cmrjax.preparing.flags import build_parser, check
+from cmrjax.preparing.flags import check, parse
+from cmrjax.preparing.workers import open_workers
 
 
 def main(argv: list[str]) -> int:
     """Runs `cmrjax prepare`; prints the dataset's directory and counts."""
-    args = build_parser().parse_args(argv)
+    args = parse(argv)
     check(args)
     hasher = _hasher(args)
     contract = contract_of(args, id_namespace=hasher.namespace)
     output = args.output.resolve()
     partial = output.with_name(output.name + ".partial")
+    workers = open_workers(args, partial)
     wanted = resume.asked(args, contract)
     if resume.is_done(output, partial, wanted):
         shutil.rmtree(partial)
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     fresh = not partial.exists()
     resume.claim(partial, wanted)
     try:
-        info = _run(args, contract, hasher, output, partial)
+        info = _run(args, contract, hasher, output, partial, workers)
     except engine.TooManyRejectedError:
         raise
     except UserError:
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
             fix="the same command goes on; try fewer --workers",
         ) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in engine.NO_ROOM:
             raise without_text(error) from None
         raise UserError(str(error.strerror), where=str(args.output)) from None
     except CmrjaxError:
@@ -106,8 +107,9 @@ def _run(
     hasher: Hasher,
     output: Path,
     partial: Path,
+    workers: AbstractContextManager[engine.Workers],
 ) -> dict[str, Any]:
-    with engine.pool(args.workers) as executor:
+    with workers as executor:
         job = _public_job(args) if args.source in PUBLIC else _dicom_job(args, executor, partial)
         settings = Settings(contract, tuple(sorted(job.label_tasks)), hasher)
         engine.run_studies(
@@ -129,7 +131,7 @@ def _public_job(args: argparse.Namespace) -> Job:
     return public_job(PUBLIC[args.source], args.input, args.labels, args.label_tasks)
 
 
-def _dicom_job(args: argparse.Namespace, executor: Executor | None, partial: Path) -> Job:
+def _dicom_job(args: argparse.Namespace, executor: engine.Workers, partial: Path) -> Job:
     folder, reports_path, labels_path = args.input, args.reports, args.labels
     if args.source == "phantom":
         from cmrjax.data.sources import phantom  # the renderer is not needed to read an export

@@ -1,11 +1,17 @@
-"""Runs one pure function over studies in a process pool; a stopped run goes on where it was."""
+"""Runs one pure function over studies in a process pool, or wherever a `BatchRunner` does it.
 
+A study's result is kept as soon as it is there, so a stopped run goes on where it was.
+"""
+
+import errno
 import json
 import math
 import multiprocessing
 import os
+import secrets
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -24,7 +30,22 @@ from cmrjax.data.study import Settings, StudyResult, StudyTask
 Process = Callable[[StudyTask, Settings], StudyResult]
 _A = TypeVar("_A")
 _B = TypeVar("_B")
+# What the user can do something about, of all that writing can raise.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _AHEAD = 4  # batches a worker has waiting: enough to keep it busy, few enough to stop at once
+
+
+class BatchRunner(ABC):
+    """Where batches are worked on that no process of this command's own works on."""
+
+    @abstractmethod
+    def map_batches(
+        self, function: Callable[[Sequence[_A]], _B], items: Sequence[_A], *, size: int
+    ) -> Iterator[_B]:
+        """What `map_batches` does, elsewhere."""
+
+
+Workers = Executor | BatchRunner | None
 
 
 def _worker_start() -> None:
@@ -46,17 +67,25 @@ def pool(workers: int) -> Iterator[Executor | None]:
     if workers <= 1:
         yield None
         return
-    # Each worker is one core's worth: its own threads would only take turns.
+    # Spawned, not forked: the parent may hold threads of jax.
+    context = multiprocessing.get_context("spawn")
+    with one_thread_each():
+        executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_worker_start)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes started meanwhile are one core's worth: their threads would only take turns."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
-    # Spawned, not forked: the parent may hold threads of jax.
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_worker_start)
     try:
-        yield executor
+        yield
     finally:
-        executor.shutdown(cancel_futures=True)
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
@@ -64,14 +93,26 @@ def pool(workers: int) -> Iterator[Executor | None]:
 
 
 def map_batches(
-    executor: Executor | None,
+    executor: Workers,
     function: Callable[[Sequence[_A]], _B],
     items: Sequence[_A],
     *,
     size: int,
     workers: int,
 ) -> Iterator[_B]:
-    """Applies a function to batches of items; results come in whatever order they are ready."""
+    """Applies a function to batches of items; results come in whatever order they are ready.
+
+    Args:
+        executor: who works, or nothing: then it is done here.
+        function: picklable. A `BatchRunner` hands back what it returns as JSON holds it: a tuple
+            as a list, a Counter as a dict.
+        items: texts or `StudyTask`s.
+        size: of a batch.
+        workers: of a process pool.
+    """
+    if isinstance(executor, BatchRunner):
+        yield from executor.map_batches(function, items, size=size)
+        return
     batches = (items[i : i + size] for i in range(0, len(items), size))
     if executor is None:
         yield from map(function, batches)
@@ -88,9 +129,14 @@ def map_batches(
 
 
 def _store(folder: Path, result: StudyResult) -> None:
-    """Keeps a study's result; its JSON file, written last, says that it is complete."""
-    body = folder / f"{result.study_id}.tfrecord"
-    body.write_bytes(b"".join(tfrecord.frame(record.payload) for record in result.records))
+    """Keeps a study's result; its JSON file, written last, says that it is complete.
+
+    A cluster may work on a study twice at once: each writes files of its own, and gives them their
+    names in one step. The bytes are the same.
+    """
+    part = folder / f"{result.study_id}.{secrets.token_hex(4)}.part"
+    part.write_bytes(b"".join(tfrecord.frame(record.payload) for record in result.records))
+    os.replace(part, folder / f"{result.study_id}.tfrecord")
     # Plain dicts: asdict would rebuild a Counter from its pairs, and so count them.
     plain = {"rejected": dict(result.rejected), "scrubbed": dict(result.scrubbed)}
     row = asdict(replace(result, records=(), **plain))
@@ -98,7 +144,6 @@ def _store(folder: Path, result: StudyResult) -> None:
     row["records"] = [(r.view, r.slice_index) for r in result.records]
     row["looks"] = looks((r.view, r.look) for r in result.records)
     row["bytes"] = sum(len(r.payload) for r in result.records)
-    part = folder / f"{result.study_id}.part"
     part.write_text(json.dumps(row))
     os.replace(part, folder / f"{result.study_id}.json")
 
@@ -117,26 +162,26 @@ class StudyBatch:
     """
 
     def __init__(self, process: Process, settings: Settings, folder: Path):
-        self._process, self._settings, self._folder = process, settings, folder
+        self.process, self.settings, self.folder = process, settings, folder
 
     def __call__(self, tasks: Sequence[StudyTask]) -> tuple[int, int]:
         """Returns how many studies it was given, and how many of them gave nothing."""
         empty = 0
         for task in tasks:
             try:
-                result = self._process(task, self._settings)
+                result = self.process(task, self.settings)
             except CmrjaxError:
                 raise
             except Exception as error:  # one odd study must not stop a night's run
-                study_id = self._settings.hasher.id("study", task.study_uid)
+                study_id = self.settings.hasher.id("study", task.study_uid)
                 result = StudyResult(study_id, rejected={f"study.{type(error).__name__}": 1})
             empty += not result.records
-            _store(self._folder, result)
+            _store(self.folder, result)
         return len(tasks), empty
 
 
 def run_studies(
-    executor: Executor | None,
+    executor: Workers,
     tasks: Sequence[StudyTask],
     process: Process,
     settings: Settings,
@@ -148,7 +193,7 @@ def run_studies(
     """Prepares every study that is not done yet, with progress on stderr.
 
     Args:
-        executor: runs them, or nothing.
+        executor: who prepares them, or nothing: then it is done here.
         tasks: the studies.
         process: the source's pure function of one study.
         settings: the dataset's.

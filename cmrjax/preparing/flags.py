@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
@@ -29,6 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--deid-key-file", type=Path, help="secret that hashes the ids; needed for dicom")
     add("--public", action="store_true", help="the input is public: a fixed id namespace")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add("--runner", choices=("local", "beam"), default="local", help="beam: under Apache Beam")
+    add("--beam-options", metavar="OPTIONS", help="of the pipeline: one quoted text")
     add("--size", type=int, help="rows and columns stored (default 64)")
     add("--spacing", type=float, help="mm between pixels (default 2.5)")
     add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
@@ -52,6 +55,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The flags as given; exits with 2 on an unknown one.
+
+    A pipeline's options begin with a dash, which argparse takes as the value of no flag unless it
+    is joined to it.
+    """
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--beam-options":
+            word = f"{words.pop()}={word}"
+        words.append(word)
+    return build_parser().parse_args(words)
+
+
 def check(args: argparse.Namespace) -> None:
     """Refuses what is wrong before anything is written.
 
@@ -73,6 +90,8 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--max-rejected {args.max_rejected} is not a share from 0 to 1")
     if min(args.fractions) < 0 or not math.isclose(sum(args.fractions), 1, abs_tol=1e-6):
         raise UserError("--fractions must be shares that sum to 1")
+    if args.beam_options is not None and args.runner != "beam":
+        raise UserError("--beam-options without --runner beam")
     if args.input is not None and args.output.resolve().is_relative_to(args.input.resolve()):
         raise UserError(
             "lies inside --input, and would be read as scans",
