@@ -10,6 +10,7 @@ _LENGTHS = (0, 1, 2, 8, 12, 0xFE, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFF
 # Rows, columns, samples, planes, bits, signs, frames: what sizes are worked out from.
 _SIZES = (0x0010, 0x0011, 0x0002, 0x0006, 0x0100, 0x0101, 0x0102, 0x0103, 0x0008)
 _HEADS = 4096
+_GROUPS, _ITEM = (0x0002, 0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x7FE0), 0xFFFE
 
 
 def mutate(data: bytes, rng: np.random.Generator) -> bytes:
@@ -59,11 +60,10 @@ def _repeat(out: bytearray, rng: np.random.Generator) -> bytearray:
 
 def _elements(out: bytearray) -> list[int]:
     """Where something like an explicit or implicit element of groups 2 to 7FE0 begins."""
-    groups = (b"\x02\0", b"\x08\0", b"\x10\0", b"\x18\0", b"\x20\0", b"\x28\0", b"\xe0\x7f")
-    places = [i for i in range(0, min(len(out) - 12, 1 << 15), 2) if out[i : i + 2] in groups]
-    return [*places, *(i for i in range(0, len(out) - 12, 2) if out[i : i + 2] == b"\xfe\xff")][
-        : 1 << 12
-    ]
+    words = np.frombuffer(out, "<u2", max(0, len(out) - 11) // 2)
+    near = np.flatnonzero(np.isin(words[: 1 << 14], _GROUPS))
+    items = np.flatnonzero(words == _ITEM)
+    return (np.concatenate([near, items]) * 2).tolist()[: 1 << 12]
 
 
 def _forge_length(out: bytearray, rng: np.random.Generator) -> bytearray:
