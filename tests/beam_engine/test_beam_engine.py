@@ -21,6 +21,8 @@ from cmrjax.data.deid.ids import keyed_hasher
 from cmrjax.data.sources import dicom_export
 from cmrjax.data.study import Settings, StudyTask
 from tests.data.builders import contract, write_cine
+from tests.data.sources import test_mnms2, test_ukb
+from tests.data.sources.layouts import write_table
 from tests.test_prepare import content, write_export, write_tables
 
 KEY = "a secret of thirty-two characters"
@@ -65,6 +67,36 @@ def test_beam_gives_the_same_bytes(given, dataset, tmp_path, options):
     assert sorted(made) == sorted(dataset)
     assert [name for name in made if made[name] != dataset[name]] == []
     assert b'"cine.one_phase": 1' in made["dataset.json"]
+
+
+def write_mnms2(folder: Path) -> None:
+    test_mnms2.write_subject(folder / "scans" / "dataset" / "071")
+    row = {"SUBJECT_CODE": 71, "DISEASE": "HCM", "VENDOR": "Philips Medical Systems"}
+    row |= {"SCANNER": "Achieva", "FIELD": 1.5}
+    write_table(folder / "scans" / "dataset_information.csv", [row])
+
+
+def write_ukb(folder: Path) -> None:
+    for field in ("20208", "20209"):
+        name = f"1234567_{field}_2_0.zip"
+        test_ukb.write_zip(folder / "scans" / field / name, folder / "scratch")
+
+
+@pytest.mark.parametrize(("source", "write"), [("mnms2", write_mnms2), ("ukb", write_ukb)])
+def test_what_a_public_dataset_says_of_its_cases_reaches_the_workers(tmp_path, source, write):
+    write(tmp_path)
+    words = [
+        "--source",
+        source,
+        "--input",
+        str(tmp_path / "scans"),
+        "--size",
+        "32",
+        "--frames",
+        "8",
+    ]
+    here = run(words, tmp_path / "here", "--workers", "1")
+    assert run(words, tmp_path / "beam", "--runner", "beam") == here
 
 
 @pytest.mark.parametrize("engines", [("beam", "local"), ("local", "beam"), ("beam", "beam")])

@@ -1,6 +1,7 @@
 """Which engine the flags name; Beam itself is tested in `tests/beam_engine`."""
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_processes_of_this_machine_are_the_default(tmp_path):
         assert workers is None  # one works here
     args.workers = 2
     with open_workers(args, tmp_path) as workers:
-        assert list(engine.map_batches(workers, len, "abc", size=2, workers=2)) in ([2, 1], [1, 2])
+        assert isinstance(workers, ProcessPoolExecutor)
 
 
 def test_without_beam_one_line_names_the_extra(tmp_path, monkeypatch, capsys):
