@@ -82,18 +82,23 @@ def _write(path: Path, source: RecordSource, card: Mapping[str, Any]) -> None:
 
     sheets = contact_sheet.sheets(source)
     if path.suffix == ".html":
-        write_bytes_atomic(path, dataset_page.render(card, sheets))
-        return
-    buffer = io.BytesIO()
-    contact_sheet.joined(sheets).save(buffer, "PNG")
-    write_bytes_atomic(path, buffer.getvalue())
+        content = dataset_page.render(card, sheets)
+    else:
+        buffer = io.BytesIO()
+        contact_sheet.joined(sheets).save(buffer, "PNG")
+        content = buffer.getvalue()
+    try:
+        write_bytes_atomic(path, content)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def main(argv: list[str]) -> int:
     """Runs `cmrjax inspect`; prints the data card.
 
     Raises:
-        UserError: the directory is no dataset, or the output has another ending.
+        UserError: the directory is no dataset, or the output has another ending or cannot be
+            written.
     """
     parser = argparse.ArgumentParser(prog="cmrjax inspect", description="show what a dataset holds")
     parser.add_argument("directory", type=Path, help="a dataset that `prepare` wrote")

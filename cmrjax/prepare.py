@@ -24,7 +24,7 @@ from cmrjax.data.deid import allowlist
 from cmrjax.data.deid.ids import Hasher, days_since_first, keyed_hasher, public_hasher
 from cmrjax.data.duplicates import LISTED, Scan, as_rows, near_duplicates
 from cmrjax.data.join import join
-from cmrjax.data.reasons import advice
+from cmrjax.data.reasons import MEANINGS, advice
 from cmrjax.data.report_table import read_reports
 from cmrjax.data.sources import dicom_export
 from cmrjax.data.sources.jobs import Job, public_job
@@ -81,6 +81,12 @@ def main(argv: list[str]) -> int:
 
 def _say(output: Path, info: Mapping[str, Any]) -> None:
     print(json.dumps({"dataset": str(output), **info["counts"], "rejected": info["rejected"]}))
+    counts = info["counts"]
+    print(
+        f"cmrjax prepare: {counts['patients']} patients, {counts['studies']} studies, "
+        f"{counts['cines']} cines; `cmrjax inspect {output}` shows them, and what was left out",
+        file=sys.stderr,
+    )
 
 
 def _check_output(output: Path) -> None:
@@ -175,7 +181,9 @@ def _assemble(
     rejected = Counter(job.rejected) + engine.total(every, "rejected")
     if not rows:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
-        raise UserError(f"no cine found ({reasons})", where="--input", fix=advice(rejected))
+        raise UserError(
+            f"no cine found ({reasons})", where="--input", fix=advice(rejected) or MEANINGS
+        )
     patient_of = {row["study_id"]: row["patient_id"] for row in rows}
     known = {row["study_id"]: row["labels"] for row in rows}
     splits = make_splits(

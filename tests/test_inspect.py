@@ -57,3 +57,6 @@ def test_refusals(dataset, tmp_path):
         inspect.main([str(dataset), "--output", str(tmp_path / "x.pdf")])
     with pytest.raises(UserError, match="not a dataset"):
         inspect.main([str(tmp_path)])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written: File exists"):
+        inspect.main([str(dataset), "--output", str(tmp_path / "file" / "card.html")])

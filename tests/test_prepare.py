@@ -228,7 +228,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path):
         ([*public, "--input", str(scans), "--reports", str(tmp_path / "r.csv")], "no report match"),
         ([*public, "--input", str(scans), "--reports", str(tmp_path / "bad.csv")], "no column"),
         ([*public, "--input", str(scans), "--labels", str(tmp_path / "l.csv")], "holds texts"),
-        ([*public, "--input", str(scans), "--reports", str(tmp_path / "no.csv")], "cannot be read"),
+        ([*public, "--input", str(scans), "--reports", str(tmp_path / "no.csv")], "no such file"),
         ([*public], "--input is missing"),
         (["--source", "dicom", "--input", str(scans)], "needs --deid-key-file"),
         (["--source", "acdc", "--input", str(scans)], "Info.cfg"),

@@ -10,6 +10,7 @@ from cmrjax.data.report_table import COLUMN, combine
 from cmrjax.data.study import StudyTask
 from cmrjax.data.tables import KEYS, Table
 
+_TAGS: Mapping[str, str] = dict(zip(KEYS, ("StudyInstanceUID", "AccessionNumber"), strict=True))
 Found = Mapping[str, tuple[str, tuple[str, ...]]]
 
 
@@ -52,6 +53,7 @@ def join(
             raise UserError(
                 f"no {kind} matches any of the {len(studies)} studies by {held.key}",
                 where=f"--{kind}s",
+                fix=f"compare it with the scans' {_TAGS[held.key]}, which exports often replace",
             )
         counts[f"{kind}s_without_study"] = len(held.rows.keys() - ours)
         counts[f"{kind}_rows_without_key"] = held.unkeyed

@@ -48,6 +48,9 @@ class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a f
         return str(self.args[0])
 
 
+MEANINGS = "docs/prepare.md says what each reason means"
+
+
 def advice(counted: Iterable[str]) -> str | None:
     """What would let more be read.
 

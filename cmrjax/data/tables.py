@@ -87,7 +87,12 @@ def read_rows(path: Path, *, where: str) -> list[tuple[int, dict[str, str]]]:
     """
     read = _json_rows if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows
     try:
-        return read(read_text(path))
+        text = read_text(path)
+        if "\0" in text:
+            raise UserError("is no text; a spreadsheet?", where=where, fix="save it as CSV")
+        return read(text)
+    except FileNotFoundError:
+        raise UserError("no such file", where=where) from None
     except (OSError, csv.Error):
         raise UserError("cannot be read", where=where, fix="give CSV or JSONL, in UTF-8") from None
     except _NotJson as error:
@@ -110,7 +115,11 @@ def read_table(path: Path, *, where: str) -> Table:
         raise UserError("has no rows", where=where)
     key = next((k for k in KEYS if k in columns), None)
     if key is None:
-        raise UserError(f"no column {' or '.join(KEYS)}", where=where)
+        raise UserError(
+            f"no column {' or '.join(KEYS)}",
+            where=where,
+            fix="name the column so that tells which study a row is of",
+        )
     table = make_table(key, [c for c in columns if c], rows)
     if not table.rows:
         raise UserError(f"no row has a {key}", where=where)

@@ -67,11 +67,19 @@ def claim(partial: Path, wanted: dict[str, str]) -> None:
         wanted: from `asked`.
 
     Raises:
-        UserError: a run that asked for something else left it; each part that differs is named.
+        UserError: a run that asked for something else left it; each part that differs is named. Or
+            it cannot be written.
     """
     begun = partial.iterdir() if partial.is_dir() else ()
     if all(path.name.startswith(f".{_MARK}.") for path in begun):  # new, or killed at its mark
-        write_json_atomic(partial / _MARK, wanted)
+        try:
+            write_json_atomic(partial / _MARK, wanted)
+        except OSError as error:
+            raise UserError(
+                f"cannot be written: {error.strerror}",
+                where=str(partial),
+                fix="give an --output elsewhere",
+            ) from None
         return
     if differing := _differing(partial, wanted):
         raise UserError(

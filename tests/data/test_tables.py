@@ -63,6 +63,7 @@ def test_a_folder_of_texts(tmp_path):
     [
         ("t.csv", "", "no rows"),
         ("t.csv", "a,b\nSECRET,2\n", "no column study_instance_uid or accession_number"),
+        ("t.xlsx", "PK\3\4\0\0SECRET", "is no text; a spreadsheet"),
         ("t.csv", "study_instance_uid,a\n", "no rows"),
         ("t.csv", "study_instance_uid,a\n,SECRET\n", "no row has a study_instance_uid"),
         ("t.jsonl", '{"accession_number": "SECRET"}\nSECRET\n', "line 2 is no JSON object"),
@@ -77,8 +78,10 @@ def test_wrong_tables_are_refused_without_quoting_them(tmp_path, name, text, mes
 
 
 def test_missing_files_and_empty_folders_are_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="no such file"):
         read_table(tmp_path / "no.csv", where="--labels")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_table(tmp_path, where="--labels")
     with pytest.raises(UserError, match=r"no \.txt file"):
         read_folder(tmp_path, column="report", where="--reports")
 

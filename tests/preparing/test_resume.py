@@ -204,3 +204,10 @@ def test_a_changed_table_beside_a_public_dataset_is_noticed(tmp_path):
     resume.claim(tmp_path / "out.partial", before)
     with pytest.raises(UserError, match="another table of the dataset"):
         resume.claim(tmp_path / "out.partial", after)
+
+
+def test_an_output_that_cannot_be_written_is_named(scans, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        prepare.main(words(scans, tmp_path / "file" / "dataset"))
+    assert "--output elsewhere" in str(caught.value)

@@ -13,6 +13,7 @@ from cmrjax.data import engine
 from cmrjax.data.deid.headers import Identifier, patient_key, study_day
 from cmrjax.data.deid.text import clean
 from cmrjax.data.dicom import Image, Reason, Rejected, guard, people_of, study_of
+from cmrjax.data.reasons import MEANINGS
 from cmrjax.data.sources.dicom_cines import Stacks, raw_cines, read_headers
 from cmrjax.data.study import Settings, StudyResult, StudyTask, pack
 
@@ -44,7 +45,7 @@ def find_studies(
         rejected += wrong
     if not found:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
-        raise UserError(f"no DICOM file of a study ({reasons})", where="--input")
+        raise UserError(f"no DICOM file of a study ({reasons})", where="--input", fix=MEANINGS)
     return group_studies(found), rejected
 
 
