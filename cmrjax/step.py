@@ -135,6 +135,10 @@ def make_train_step(
         )
         return objective.loss(params, extra, batch, key, step)
 
+    def trained(new, old):
+        # Adding nothing to a number, or averaging it with itself, may still change its bits.
+        return jax.tree.map(lambda n, o, is_frozen: o if is_frozen else n, new, old, frozen)
+
     def train_step(state: TrainState, batch: PyTree):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         if optim.accumulate == 1:
@@ -150,15 +154,10 @@ def make_train_step(
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = jax.tree.map(
-            lambda new, old, is_frozen: old if is_frozen else new,
-            optax.apply_updates(state.params, updates),
-            state.params,
-            frozen,
-        )
+        params = trained(optax.apply_updates(state.params, updates), state.params)
         ema = state.ema
         if optim.ema_decay:
-            ema = optax.incremental_update(params, ema, 1 - optim.ema_decay)
+            ema = trained(optax.incremental_update(params, ema, 1 - optim.ema_decay), ema)
         new = (params, aux.extra, opt_state, ema)
         old = (state.params, state.extra, state.opt_state, state.ema)
         params, extra, opt_state, ema = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)

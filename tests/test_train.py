@@ -18,8 +18,11 @@ from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.partitioning import make_mesh
 from cmrjax.core.writer import read_metrics
 from cmrjax.data.contract import save_contract
+from cmrjax.data.records import RecordSource
 from cmrjax.experiment import run_config
+from cmrjax.health import read_events
 from tests.tiny import tiny_config, tiny_contract, write_tiny_dataset
+from tests.workdirs import SMALL, SUPERVISED
 
 COMMAND = """
 import json, sys
@@ -69,6 +72,61 @@ def test_eight_devices_give_the_losses_of_one(tiny_dataset, tmp_path, mesh):
     one = run(tiny_config(tiny_dataset, **steps), tmp_path / "one")
     eight = run(tiny_config(tiny_dataset, mesh=mesh, **steps), tmp_path / "eight")
     np.testing.assert_allclose([r["loss"] for r in eight], [r["loss"] for r in one], rtol=1e-4)
+
+
+def supervised_config(dataset, **changes):
+    """One small tower, which compiles more quickly than two."""
+    return tiny_config(dataset, model=SMALL["model"], objective=SUPERVISED, **changes)
+
+
+OPTIM = {
+    "learning_rate": 1e-2,
+    "warmup_steps": 1,
+    "layer_decay": 0.8,
+    "frozen": ("video/embed",),
+    "ema_decay": 0.9,
+    "accumulate": 2,
+}
+
+
+def test_every_part_of_the_optimisation_resumes_and_does_not_depend_on_the_devices(
+    tiny_dataset, tmp_path
+):
+    sizes = {"steps": 4, "checkpoint_every": 2, "batch_size": 16}
+    config = supervised_config(tiny_dataset, optim=OPTIM, **sizes)
+    one = run(config, tmp_path / "one")
+    parts = ("params", "ema", "opt_state")
+    whole = checkpoint.restore_parts(tmp_path / "one", parts=parts)[1]
+    assert not same_bits(whole["params"]["head"], whole["ema"]["head"])
+    assert same_bits(whole["params"]["video"]["embed"], whole["ema"]["video"]["embed"])
+    checkpoint.remove(tmp_path / "one", 4)
+    assert run(config, tmp_path / "one")[-1]["loss"] == one[-1]["loss"]
+    assert same_bits(whole, checkpoint.restore_parts(tmp_path / "one", parts=parts)[1])
+    eight = run(config | {"mesh": {"data": 4, "fsdp": 2}}, tmp_path / "eight")
+    np.testing.assert_allclose([r["loss"] for r in eight], [r["loss"] for r in one], rtol=1e-4)
+    with pytest.raises(UserError, match="8 does not divide over 8 devices in 2 parts"):
+        run(config | {"mesh": {"data": 8}, "batch_size": 8}, tmp_path / "small")
+
+
+def test_a_drill_is_skipped_or_rolled_back_to_the_same_bits(tiny_dataset, tmp_path):
+    config = supervised_config(tiny_dataset, steps=6, checkpoint_every=2)
+    for policy in ("skip", "rollback"):
+        health = {"policy": policy, "drill_nan_step": 4}
+        run(config | {"health": health}, tmp_path / policy)
+    assert same_bits(final_params(tmp_path / "skip"), final_params(tmp_path / "rollback"))
+    events = [read_events(tmp_path / policy)[0] for policy in ("skip", "rollback")]
+    assert [event.excluded for event in events] == [(), (4,)]
+    assert events[0].studies == events[1].studies
+    known = {str(i) for i in RecordSource(tiny_dataset).index.study_id}
+    assert len(events[0].studies) > 1
+    assert known.issuperset(events[0].studies)
+    # A stop leaves what was saved before, and another policy may go on from it.
+    with pytest.raises(UserError, match="step 4: drill: the loss is nan"):
+        run(config | {"health": health | {"policy": "stop"}}, tmp_path / "stop")
+    assert checkpoint.steps(tmp_path / "stop") == [2]
+    assert json.loads((tmp_path / "stop" / "status.json").read_text())["state"] == "failed"
+    run(config | {"health": health}, tmp_path / "stop")
+    assert same_bits(final_params(tmp_path / "stop"), final_params(tmp_path / "skip"))
 
 
 def test_a_killed_run_ends_with_the_bits_of_an_uninterrupted_one(tiny_dataset, tmp_path):
@@ -190,6 +248,8 @@ def test_a_folder_that_is_no_workdir_is_left_alone(tiny_dataset, tmp_path):
         ({"objective": {"name": "magic"}}, "magic"),
         ({"model": {"variant": "N", "tubelet": (3, 8, 8)}}, "does not divide"),
         ({"steps": 0}, "steps = 0"),
+        ({"health": {"policy": "hope"}}, r"config\.health: policy = 'hope'"),
+        ({"optim": {"frozen": ("vidio/*",)}}, r"no parameter matches \['vidio/\*'\]"),
     ],
 )
 def test_a_wrong_config_is_named_before_anything_is_written(
