@@ -81,6 +81,13 @@ def test_a_video_that_is_not_valid_meets_nobody():
         assert not np.asarray(weight)[1].any()
 
 
+def test_the_callers_arrays_stay_as_they_are():
+    valid = np.ones(3, bool)
+    _, counted = compare(Pairs(BATCH.rows, BATCH.columns | {"valid": valid}))
+    np.testing.assert_array_equal(counted, COUNTED)
+    assert valid.all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -98,7 +98,7 @@ def complete(pairs: Pairs, config: RelationConfig) -> Pairs:
             )
         valid = side.get("valid", jnp.ones(side["study"].shape, bool))
         if "statement" in side:
-            valid &= side["statement"] != 0
+            valid = valid & (side["statement"] != 0)  # not in place: it may be the caller's
         sides.append({name: side[name] for name in ("study", *names)} | {"valid": valid})
     return Pairs(*sides)
 
