@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cmrjax.data.records import RecordSource, studies
+from cmrjax.core.errors import CorruptDataError
+from cmrjax.data.records import INFO_FILE, RecordSource, studies
 from cmrjax.data.shards import SERIES_FILE
 from cmrjax.data.splits import SPLIT_NAMES
 
 _V = TypeVar("_V")
+_NAMED = ("name", "source", "public", "text_source", "licence")
 _BINS = 14  # at most, of a histogram
 NOT_STORED = "not stored"  # by datasets without headers
 
@@ -29,14 +31,21 @@ def data_card(source: RecordSource) -> dict[str, Any]:
         'gap_mm', 'slices', 'phases', 'crops', 'near_duplicates', 'series'. Vendors and field
         strengths count studies; phases and spacing count cines, as they were scanned; gaps and
         slices count short-axis stacks.
+
+    Raises:
+        CorruptDataError: a record, `dataset.json` or `series.jsonl` is damaged.
     """
     index, info = source.index, source.info
+    if missing := [
+        key for key in (*_NAMED, "label_tasks", "rejected", "counts") if key not in info
+    ]:
+        raise CorruptDataError(f"has no {', '.join(missing)}", where=INFO_FILE)
     grouped = studies(index)
     firsts = [source.decode(source.payload(study.rows[0])) for study in grouped]
     series = _series(source.directory)
     stacks = [row for row in series if row["view"] == "sax" and row["slices"] > 1]
     return {
-        **{key: info[key] for key in ("name", "source", "public", "text_source", "licence")},
+        **{key: info[key] for key in _NAMED},
         "studies": len(grouped),
         "patients": len(set(index.patient_id)),
         "cines": len(index),
@@ -65,8 +74,16 @@ def data_card(source: RecordSource) -> dict[str, Any]:
 
 
 def _series(directory: Path) -> list[dict[str, Any]]:
-    path = directory / SERIES_FILE
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    """Rows of `series.jsonl`, each with the fields that are counted."""
+    try:
+        lines = (directory / SERIES_FILE).read_text().splitlines()
+        rows = [json.loads(line) for line in lines if line]
+        wanted = ("study_id", "view", "slices", "phases", "spacing_mm", "gap_mm")
+        if all(row.keys() >= set(wanted) for row in rows):
+            return rows
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise CorruptDataError("cannot be read", where=SERIES_FILE)
 
 
 def _crops(series: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from cmrjax.core.errors import CorruptDataError
 from cmrjax.data import card
 from cmrjax.data.records import RecordSource
 from tests.data.builders import write_small_dataset
@@ -49,6 +50,24 @@ def test_scanners_count_studies_and_phases_count_cines(dataset):
 def test_a_dataset_without_series_has_empty_counts(dataset):
     found = read(dataset, [])
     assert found["by_vendor"] == found["phases"] == found["spacing_mm"] == found["gap_mm"] == {}
+
+
+@pytest.mark.parametrize("text", ['{"study_id": ', "[1]\n", '{"study_id": "a"}\n'])
+def test_damaged_rows_of_series_are_told(dataset, text):
+    (dataset / "series.jsonl").write_text(text)
+    with pytest.raises(CorruptDataError, match=r"series\.jsonl: cannot be read"):
+        card.data_card(RecordSource(dataset))
+    (dataset / "series.jsonl").unlink()
+    with pytest.raises(CorruptDataError, match=r"series\.jsonl: cannot be read"):
+        card.data_card(RecordSource(dataset))
+
+
+def test_every_missing_part_of_the_info_is_named(dataset):
+    source = RecordSource(dataset)
+    source.info = {key: source.info[key] for key in ("name", "source", "public", "counts")}
+    missing = "text_source, licence, label_tasks, rejected"
+    with pytest.raises(CorruptDataError, match=rf"dataset\.json: has no {missing}"):
+        card.data_card(source)
 
 
 def test_reports_are_counted_with_their_copies(dataset):

@@ -43,7 +43,7 @@ def plan(root: Path) -> public.Plan:
     found = [path.parent for path in public.find_files(root, "Info.cfg")]
     if not found:
         raise UserError(
-            "no patientNNN/Info.cfg below it", where=root.name, fix="give ACDC's training folder"
+            "no patientNNN/Info.cfg below it", where="--input", fix="give ACDC's training folder"
         )
     return public.make_plan(_task(folder, root) for folder in found)
 

@@ -50,7 +50,7 @@ def plan(root: Path) -> public.Plan:
     if not tasks:
         raise UserError(
             "no Case_P001/Images/Case_P001.nii.gz below it",
-            where=root.name,
+            where="--input",
             fix="give the folder of EMIDEC's unzipped downloads",
         )
     return public.make_plan(tasks)

@@ -47,7 +47,7 @@ def plan(root: Path) -> public.Plan:
     if not studies:
         raise UserError(
             "no train/train/1/study folder below it",
-            where=root.name,
+            where="--input",
             fix="give the folder of the unzipped train, validate, test and their CSV files",
         )
     volumes = _volumes(sorted(tables))

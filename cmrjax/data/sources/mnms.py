@@ -47,7 +47,7 @@ def plan(root: Path) -> public.Plan:
     if table is None or not images:
         raise UserError(
             "no table with `External code`" if images else "no CODE/CODE_sa.nii.gz below it",
-            where=root.name,
+            where="--input",
             fix="give M&Ms' OpenDataset folder: its CSV, Training, Validation, Testing",
         )
     rows = {row[_CODE]: row for row in public.read_rows(table, required=(_CODE, "ED", "ES"))}

@@ -57,7 +57,7 @@ def plan(root: Path) -> public.Plan:
     if table is None or not folders:
         raise UserError(
             "no table with SUBJECT_CODE" if folders else "no NNN/NNN_SA_CINE.nii.gz below it",
-            where=root.name,
+            where="--input",
             fix="give the M&Ms-2 folder: dataset_information.csv and dataset/001 to dataset/360",
         )
     rows = {}

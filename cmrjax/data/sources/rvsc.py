@@ -50,7 +50,7 @@ def plan(root: Path) -> public.Plan:
     if not images:
         raise UserError(
             "no patient01/P01dicom/P01-0000.dcm below it",
-            where=root.name,
+            where="--input",
             fix="give the folder that holds TrainingSet, and Test1Set, Test1SetContours and so on",
         )
     tasks = (

@@ -81,7 +81,7 @@ def plan(root: Path) -> public.Plan:
     if not images:
         raise UserError(
             "no SCD0000101 or SC-HF-I-1 folder with DICOM below it",
-            where=root.name,
+            where="--input",
             fix="give the folder that holds SCD_IMAGES_NN, SCD_ManualContours, scd_patientdata.csv",
         )
     tasks = (_task(case, (*images[case], *drawn[case]), rows) for case in images)

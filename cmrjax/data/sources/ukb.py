@@ -54,7 +54,7 @@ def plan(root: Path) -> public.Plan:
     if not zips:
         raise UserError(
             "no EID_20208_2_0.zip or EID_20209_2_0.zip below it",
-            where=root.name,
+            where="--input",
             fix="give the folder that ukbfetch or the research platform wrote the zips to",
         )
     return public.make_plan(
