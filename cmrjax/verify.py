@@ -8,6 +8,7 @@ from cmrjax.core.clock import progress
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.manifest import MANIFEST, verify_manifest
 from cmrjax.data import tfrecord
+from cmrjax.data.card import read_series
 from cmrjax.data.contract import load_contract
 from cmrjax.data.records import (
     INDEX_FILE,
@@ -19,6 +20,7 @@ from cmrjax.data.records import (
     shard_lengths,
     shard_paths,
 )
+from cmrjax.data.shards import SERIES_FILE
 from cmrjax.data.splits import load_splits
 
 _SHOWN = 20
@@ -49,6 +51,13 @@ def verify_dataset(directory: Path) -> tuple[int, list[str]]:
                 wrong.append(f"{INDEX_FILE}: does not match {path.name}; remove it, it is rebuilt")
     if strangers := {str(p) for p in index.patient_id} - patients:
         wrong.append(f"splits.json: {len(strangers)} patients of the records are not in it")
+    try:
+        described = {str(row["study_id"]) for row in read_series(directory)}
+    except CorruptDataError as error:
+        wrong.append(str(error))
+    else:
+        if strangers := described - {str(study) for study in index.study_id}:
+            wrong.append(f"{SERIES_FILE}: {len(strangers)} of its studies have no record")
     return whole, wrong
 
 

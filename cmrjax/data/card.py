@@ -42,7 +42,7 @@ def data_card(source: RecordSource) -> dict[str, Any]:
         raise CorruptDataError(f"has no {', '.join(missing)}", where=INFO_FILE)
     grouped = studies(index)
     firsts = [source.decode(source.payload(study.rows[0])) for study in grouped]
-    series = _series(source.directory)
+    series = read_series(source.directory)
     stacks = [row for row in series if row["view"] == "sax" and row["slices"] > 1]
     return {
         **{key: info[key] for key in _NAMED},
@@ -73,8 +73,12 @@ def data_card(source: RecordSource) -> dict[str, Any]:
     }
 
 
-def _series(directory: Path) -> list[dict[str, Any]]:
-    """Rows of `series.jsonl`, each with the fields that are counted."""
+def read_series(directory: Path) -> list[dict[str, Any]]:
+    """Rows of `series.jsonl`: a stack or cine of a study each.
+
+    Raises:
+        CorruptDataError: it is missing or damaged, or a row lacks what is counted.
+    """
     try:
         lines = (directory / SERIES_FILE).read_text().splitlines()
         rows = [json.loads(line) for line in lines if line]

@@ -1,3 +1,4 @@
+import json
 import pickle
 import shutil
 
@@ -129,6 +130,19 @@ def test_missing_shard_and_missing_dataset(copy, tmp_path, capsys):
         RecordSource(tmp_path / "nowhere")
     with pytest.raises(UserError, match="no dataset, no workdir"):
         verify.main([str(tmp_path)])
+
+
+def test_a_damaged_description_of_the_stacks_is_found(copy):
+    path = copy / "series.jsonl"
+    path.unlink()
+    assert verify.verify_dataset(copy) == (24, ["series.jsonl: cannot be read"])
+    row = {"view": "sax", "slices": 1, "phases": 8, "spacing_mm": [1.0, 1.0], "gap_mm": 0.0}
+    known = load_index(copy).study_id[0]
+    rows = [json.dumps({"study_id": str(study), **row}) for study in (known, "stranger")]
+    path.write_text("\n".join(rows))
+    assert verify.verify_dataset(copy)[1] == ["series.jsonl: 1 of its studies have no record"]
+    path.write_text(rows[0])
+    assert verify.verify_dataset(copy) == (24, [])
 
 
 def test_masked_crc_of_the_standard_vector():
