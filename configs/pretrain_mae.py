@@ -115,8 +115,8 @@ def _small(config: Any, *, videos: bool) -> ConfigDict:
             "crop_size": 0,
         }
     )
-    config.update({"steps": 120, "batch_size": 16, "checkpoint_every": 60, "log_every": 10})
+    config.update({"steps": 240, "batch_size": 16, "checkpoint_every": 120, "log_every": 10})
     config.model.update(SMALL_VIT | {"tubelet": (4, 8, 8) if videos else (1, 8, 8)})
     config.objective.update({"decoder_width": 64, "decoder_depth": 2, "decoder_heads": 2})
-    config.optim.update({"learning_rate": 1e-3, "warmup_steps": 20, "final_ratio": 0.01})
+    config.optim.update({"learning_rate": 2e-3, "warmup_steps": 20, "final_ratio": 0.01})
     return config
