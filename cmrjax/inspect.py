@@ -44,6 +44,7 @@ def as_text(card: Mapping[str, Any]) -> str:
         f"removed     {_line(card['deidentified'])}",
         "left out" if card["rejected"] else "left out    none",
         *(_rejected(reason, n) for reason, n in card["rejected"].items()),
+        *_several_ids(card["counts"]),
         *_alike(card["near_duplicates"]),
         "labels",
     ]
@@ -65,6 +66,11 @@ def _spread(values: Mapping[str, Any]) -> str:
 
 def _rejected(reason: str, count: int) -> str:
     return f"  {reason:<30} {count:>8}  {meaning(reason)}".rstrip()
+
+
+def _several_ids(counts: Mapping[str, int]) -> list[str]:
+    several = counts.get("people_with_several_ids", 0)
+    return [f"people with several patient ids: {several}"] if several else []
 
 
 def _alike(pairs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -35,6 +35,8 @@ from cmrjax.preparing import resume
 from cmrjax.preparing.fit import contract_of
 from cmrjax.preparing.flags import check, parse
 from cmrjax.preparing.workers import open_workers
+
+_MOST_IDS = 5  # of one person
 
 
 def main(argv: list[str]) -> int:
@@ -195,6 +197,12 @@ def _assemble(
     )
     alike = _alike(rows, splits)
     info = _info(args, job, rows, rejected, alike)
+    if several := info["counts"].get("people_with_several_ids"):
+        print(
+            f"cmrjax prepare: warning: {several} people (name and birth date) have several patient "
+            "ids: they are different patients here, perhaps in different splits",
+            file=sys.stderr,
+        )
     since = days_since_first((row["patient_id"], row["study_id"], row["day"]) for row in rows)
     series = [
         {"study_id": row["study_id"], "days_since_first": since[row["study_id"]], **s}
@@ -233,6 +241,15 @@ def _alike(rows: Sequence[dict[str, Any]], splits: Splits) -> list[dict[str, Any
     return pairs
 
 
+def _several_ids(rows: Iterable[dict[str, Any]]) -> int:
+    """How many people have more than one patient id; a name of many ids is a placeholder."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["person"]:
+            ids[row["person"]].add(row["patient_id"])
+    return sum(1 < len(held) <= _MOST_IDS for held in ids.values())
+
+
 def _info(
     args: argparse.Namespace,
     job: Job,
@@ -241,6 +258,7 @@ def _info(
     alike: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """What `dataset.json` holds."""
+    people = {"people_with_several_ids": _several_ids(rows)} if args.source == "dicom" else {}
     with_report = sum(row["has_report"] for row in rows)
     return {
         "name": f"cmr_{args.source}",
@@ -252,6 +270,7 @@ def _info(
         "label_tasks": {task: dict(spec) for task, spec in sorted(job.label_tasks.items())},
         "counts": {
             **job.counts,
+            **people,
             "patients": len({row["patient_id"] for row in rows}),
             "studies": len(rows),
             "cines": sum(len(row["records"]) for row in rows),

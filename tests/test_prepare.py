@@ -276,3 +276,21 @@ def test_the_disc_stays_centred_when_frames_are_resampled(tmp_path):
     rows, columns = np.nonzero(record["cine"][0] > 128)
     assert abs(rows.mean() - 7.5) < 0.6
     assert abs(columns.mean() - 7.5) < 0.6
+
+
+def test_people_under_several_ids_are_warned_of(tmp_path, capsys):
+    people = [("DOE^JO", "19500101"), ("Doe^Jo", "19500101"), ("DOE^JO", "19600101")]
+    people += [("ANON^X", "19000101")] * 6  # what a site writes for everybody
+    for study, (name, born) in enumerate(people, 1):
+        who = {"PatientName": name, "PatientBirthDate": born, "PatientID": f"P{study}"}
+        write_cine(tmp_path / "scans" / str(study), study=study, **who)
+    words = ["--source", "dicom", "--public", "--input", str(tmp_path / "scans"), "--workers", "1"]
+    assert prepare.main([*words, *SMALL, "--output", str(tmp_path / "out")]) == 0
+    err = capsys.readouterr().err
+    assert "warning: 1 people (name and birth date) have several patient ids" in err
+    assert "doe" not in err.lower()
+    info = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert info["counts"]["people_with_several_ids"] == 1
+    assert info["counts"]["patients"] == 9
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
+    assert b"person" not in stored.replace(b"Testperson", b"")

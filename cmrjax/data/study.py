@@ -68,6 +68,8 @@ class StudyResult:
         series: for the data card, a row for each stack.
         has_report: whether it has a report.
         day: when it was made, shifted by its patient's secret; nothing where that is unknown.
+        person: its patient's name and birth date, hashed; never stored in a dataset. Empty where
+            unknown.
     """
 
     study_id: str
@@ -79,6 +81,7 @@ class StudyResult:
     series: Sequence[Mapping[str, Any]] = ()
     has_report: bool = False
     day: int | None = None
+    person: str = ""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ def test_alike_studies_and_missing_hearts_are_said(made):
         made,
         near_duplicates=[pair | {"distance": 0.0234}],
         crops={"around_the_heart": 1, "at_the_middle": 5},
+        counts={"people_with_several_ids": 3},
     )
+    assert "3 people (name and birth date) have several patient ids" in html
     assert "below: 1, 1 of them across splits" in html
     assert "aa train bb test 2.3 %" in cells(html)
     assert "No heart was found by its motion in 5 of 6 cines" in html

@@ -90,13 +90,22 @@ def patient_key(identifiers: Iterable[Identifier]) -> str | None:
     Returns:
         Nothing when the headers do not say: the study then stands for its own patient.
     """
-    held: dict[int, set[str]] = {_NAME: set(), _ID: set(), _BIRTH_DATE: set()}
+    pairs = list(identifiers)
+    held = sorted(text.strip() for tag, text in pairs if tag == _ID)
+    ids = [text for text in held if text.lower() not in _NO_ID]
+    return ids[0] if ids else person_key(pairs)
+
+
+def person_key(identifiers: Iterable[Identifier]) -> str | None:
+    """Name and birth date together, to be hashed and never stored in a dataset.
+
+    Returns:
+        Nothing when the headers do not give both.
+    """
+    held: dict[int, set[str]] = {_NAME: set(), _BIRTH_DATE: set()}
     for tag, text in identifiers:
         if tag in held:
             held[tag].add(text.strip())
-    ids = sorted(text for text in held[_ID] if text.lower() not in _NO_ID)
-    if ids:
-        return ids[0]
     names = sorted(" ".join(text.lower().replace("^", " ").split()) for text in held[_NAME])
     days = sorted(str(day) for text in held[_BIRTH_DATE] if (day := day_of(text)))
     names = [name for name in names if name not in _NO_ID]

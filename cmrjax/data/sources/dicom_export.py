@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import engine
-from cmrjax.data.deid.headers import Identifier, patient_key, study_day
+from cmrjax.data.deid.headers import Identifier, patient_key, person_key, study_day
 from cmrjax.data.deid.text import clean
 from cmrjax.data.dicom import Image, Reason, Rejected, guard, people_of, study_of
 from cmrjax.data.reasons import MEANINGS
@@ -174,6 +174,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         series=stacks.rows(images),
         has_report=bool(report.text.strip()),
         day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
+        person=settings.hasher.id("person", person) if (person := person_key(known)) else "",
     )
 
 

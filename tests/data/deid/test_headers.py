@@ -3,7 +3,7 @@ from itertools import permutations
 
 import pytest
 
-from cmrjax.data.deid.headers import IDENTIFYING, day_of, patient_key, study_day
+from cmrjax.data.deid.headers import IDENTIFYING, day_of, patient_key, person_key, study_day
 from cmrjax.data.dicom import read_images
 from tests.data.builders import beating, write_image
 
@@ -41,6 +41,8 @@ def test_a_patient_is_told_by_id_then_by_name_and_birth_date():
     # A name alone tells nobody apart, and a wiped id would make one patient of all.
     assert patient_key([(NAME, "Doe^Jo")]) is None
     assert patient_key([(ID, "0"), (NAME, "Anonymous"), (BIRTH, "19500101")]) is None
+    assert person_key([(NAME, "DOE^JO"), (BIRTH, "19500101"), (ID, "P1")]) == jo
+    assert person_key([(NAME, "DOE^JO"), (ID, "P1")]) is None
 
 
 def test_identifying_elements_are_read_with_their_tags(tmp_path):
