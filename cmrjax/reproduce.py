@@ -1,7 +1,9 @@
 """Reproduces an experiment: runs its jobs, then writes its table.
 
 `acdc_transfer`: does pretraining help on 80 real hearts (ACDC, end-diastole and end-systole)?
-Patient-level cross-validation, everything that is trained on ACDC trained inside the fold.
+`acdc_pretraining`: DINO and masked autoencoding on their single frames, against no pretraining and
+against training end to end. Patient-level cross-validation; what is trained on ACDC is trained
+inside the fold, but for `acdc_pretraining --transductive`.
 """
 
 import argparse
@@ -26,9 +28,10 @@ from cmrjax.evals.predictions import Predictions, to_csv
 from cmrjax.evals.workdir_encoder import random_encoder
 from cmrjax.reporting import transfer
 from cmrjax.reporting.transfer_page import write_table
+from cmrjax.reproducing import acdc_pretraining
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-EXPERIMENTS = ("acdc_transfer",)
+EXPERIMENTS = ("acdc_transfer", "acdc_pretraining")
 MARK = "reproduce.json"
 # A heart with its right ventricle is wider than the 128 mm of prepare's defaults: 160 mm here. 16
 # frames, as the phantom has: ACDC's two become the first and the middle one, unchanged.
@@ -79,9 +82,56 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=FOLDS, help=f"how many of the {FOLDS} to run")
     parser.add_argument("--seed", type=int, default=0, help="of the phantom and of every training")
+    parser.add_argument(
+        "--transductive",
+        action="store_true",
+        help="acdc_pretraining: pretrain once on the frames of all patients, without labels",
+    )
     args = parser.parse_args(argv)
-    acdc_transfer(args.input, args.workdir, folds=args.folds, seed=args.seed)
+    if args.experiment == "acdc_transfer":
+        if args.transductive:
+            raise UserError("--transductive is for acdc_pretraining")
+        acdc_transfer(args.input, args.workdir, folds=args.folds, seed=args.seed)
+        return 0
+    run_pretraining(args.input, args.workdir, args.folds, args.seed, args.transductive)
     return 0
+
+
+def run_pretraining(
+    scans: Path,
+    workdir: Path,
+    folds: int,
+    seed: int,
+    transductive: bool,
+    words: tuple[str, ...] = (),
+) -> Path:
+    """Runs `reproducing.acdc_pretraining` and prints its table; see `Plan` for the arguments."""
+    _check(scans, folds)
+    settings = {"experiment": "acdc_pretraining", "seed": seed, "transductive": transductive}
+    claim(workdir, MARK, settings)
+    table = acdc_pretraining.run(
+        acdc_pretraining.Plan(
+            scans=scans,
+            workdir=workdir,
+            configs=CONFIGS,
+            folds=folds,
+            seed=seed,
+            transductive=transductive,
+            words=words,
+        )
+    )
+    print(table.read_text())
+    print(table)
+    return table
+
+
+def _check(scans: Path, folds: int) -> None:
+    if not CONFIGS.is_dir():
+        raise UserError("the configs folder is missing", fix="run this from a source checkout")
+    if not 1 <= folds <= FOLDS:
+        raise UserError(f"--folds {folds}", fix=f"give 1 to {FOLDS}")
+    if not scans.is_dir():
+        raise UserError("no such folder", where=str(scans), fix="give ACDC's training folder")
 
 
 def acdc_transfer(
@@ -100,12 +150,7 @@ def acdc_transfer(
         UserError: the folder holds something else, or the experiment with another seed.
     """
     scale = scale or Scale()
-    if not CONFIGS.is_dir():
-        raise UserError("the configs folder is missing", fix="run this from a source checkout")
-    if not 1 <= folds <= FOLDS:
-        raise UserError(f"--folds {folds}", fix=f"give 1 to {FOLDS}")
-    if not scans.is_dir():
-        raise UserError("no such folder", where=str(scans), fix="give ACDC's training folder")
+    _check(scans, folds)
     settings = {"experiment": "acdc_transfer", "seed": seed, "patients": scale.patients}
     claim(workdir, MARK, settings)
     for command in commands(scans, workdir, CONFIGS, folds=folds, seed=seed, scale=scale):

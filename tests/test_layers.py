@@ -22,6 +22,7 @@ BELOW = {
     "evals": ("core", "data", "models", "objectives", "optim", "step", "experiment", "assembly"),
     "reporting": ("core", "data", "models", "objectives", "optim", "step", "experiment", "evals"),
 }
+BELOW["reproducing"] = (*BELOW["reporting"], "assembly", "reporting")
 BELOW["exporting"] = BELOW["benchmarks"] = BELOW["reporting"]
 BELOW["preparing"] = ("core", "data")
 # It measures whole jobs, too.

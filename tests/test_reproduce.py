@@ -1,6 +1,7 @@
 """The transfer experiment on a few made-up hearts, and what it refuses."""
 
 import csv
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +12,7 @@ from cmrjax.core.errors import UserError
 from cmrjax.core.writer import write_bytes_atomic
 from cmrjax.evals.predictions import Predictions, to_csv
 from cmrjax.reporting import transfer
+from cmrjax.reproducing import acdc_pretraining
 
 GROUPS = ("NOR", "DCM", "HCM", "MINF", "RV")
 # Inner radius at ED and ES and outer radius of the wall, in pixels of 2 mm.
@@ -162,3 +164,45 @@ def test_wrong_settings_are_refused(finished, hearts, tmp_path):
     with pytest.raises(UserError, match="--folds 6"):
         reproduce.acdc_transfer(hearts, tmp_path / "new", folds=6, seed=0)
     assert not (tmp_path / "new").exists()
+
+
+SMALL_FRAMES = (
+    "--config.steps=2",
+    "--config.checkpoint_every=2",
+    "--config.batch_size=8",
+    "--config.data.cines=1",
+    "--config.model.variant=N",
+    "--config.model.tubelet=(1, 16, 16)",
+)
+
+
+def test_pretraining_without_labels_beside_its_baselines(hearts, tmp_path):
+    workdir = tmp_path / "run"
+    options = {"folds": 1, "seed": 0, "transductive": False, "words": SMALL_FRAMES}
+    table = reproduce.run_pretraining(hearts, workdir, **options).read_text()
+    for arm in ("MAE", "DINO", "end to end, own head", "end to end, probe", "untrained", "trivial"):
+        assert f"| {arm}" in table
+    assert "transductive" not in table
+    assert "| trivial | 0.500 " in table
+    with (workdir / "acdc_pretraining.csv").open() as file:
+        rows = {(r["encoder"], r["task"], r["metric"]): r for r in csv.DictReader(file)}
+    assert rows["mae-random", "lvef", "mae_difference"]["value"]
+    # The same command goes on: nothing is trained or read again, the table is the same.
+    assert reproduce.run_pretraining(hearts, workdir, **options).read_text() == table
+
+
+def test_a_transductive_run_pretrains_once_and_never_on_labels(tmp_path):
+    plan = acdc_pretraining.Plan(
+        scans=tmp_path, workdir=tmp_path, configs=tmp_path, folds=5, seed=0, transductive=True
+    )
+    trained = [words for verb, words in plan.commands() if verb == "train"]
+    on_all = [words for words in trained if "--config.data.split=all" in words]
+    assert [words[1].split(":")[1] for words in on_all] == ["mae", "dino"]
+    rest = [words for words in trained if words not in on_all]
+    assert [words[1].split(":")[1] for words in rest] == ["supervised"] * 5
+    assert all(f"--config.data.fold=({i}, 5)" in words for i, words in enumerate(rest))
+
+
+def test_twins_are_not_scored():
+    source = SimpleNamespace(info={"near_duplicates": [{"patient_a": "a", "patient_b": "b"}]})
+    assert acdc_pretraining.twins(source) == {"a", "b"}  # pyright: ignore

@@ -38,15 +38,17 @@ class Splits:
         """The patients of a split.
 
         Args:
-            split: 'train', 'val' or 'test'.
+            split: 'train', 'val' or 'test'; 'all' for every patient, whatever the fold.
             fold: `(i, k)`: test on fold i of k, validate on the next, train on the rest; without
                 it, the pinned split.
 
         Raises:
             UserError: no such split or fold.
         """
+        if split == "all":
+            return frozenset(self.assignment)
         if split not in SPLIT_NAMES:
-            raise UserError(f"no split {split!r}", fix=f"use one of {', '.join(SPLIT_NAMES)}")
+            raise UserError(f"no split {split!r}", fix=f"use one of {', '.join(SPLIT_NAMES)}, all")
         if fold is None:
             return frozenset(p for p, (name, _) in self.assignment.items() if name == split)
         i, k = fold

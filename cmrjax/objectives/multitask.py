@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.transforms import UNDRAWN
+from cmrjax.core.types import UNDRAWN
 from cmrjax.models.multitask import TASKS, MultitaskNetwork, MultitaskNetworkConfig
 from cmrjax.models.video import VideoConfig
 from cmrjax.objectives.augment import AugmentConfig, augment, to_unit

@@ -56,9 +56,9 @@ def pooled_rows(workdir: Path, folds: int) -> list[Row]:
             found = pool_predictions([untrained_file(workdir, i) for i in numbers])
             names = dict.fromkeys(p.encoder for p in found)
             draws = [[p for p in found if p.encoder == name] for name in names]
-            rows += _mean_rows(draws, how)
+            rows += mean_rows(draws, how)
             for arm in by_arm.values():
-                rows += _difference_rows(arm, draws, how)
+                rows += difference_rows(arm, draws, how)
             parts += found
         else:
             parts += _named(own["scratch"], "random", "random", evaluator)
@@ -67,7 +67,7 @@ def pooled_rows(workdir: Path, folds: int) -> list[Row]:
     return rows
 
 
-def _mean_rows(draws: Sequence[Sequence[Predictions]], how: metrics.Resampling) -> list[Row]:
+def mean_rows(draws: Sequence[Sequence[Predictions]], how: metrics.Resampling) -> list[Row]:
     """Every metric of the untrained network, as the mean over its draws."""
     first = draws[0]
     every: list[tuple[str, str, tuple[str, ...]]] = [
@@ -84,7 +84,7 @@ def _mean_rows(draws: Sequence[Sequence[Predictions]], how: metrics.Resampling) 
     ]
 
 
-def _difference_rows(
+def difference_rows(
     arm: Sequence[Predictions], draws: Sequence[Sequence[Predictions]], how: metrics.Resampling
 ) -> list[Row]:
     """An arm minus the mean over the untrained draws, patients resampled once for both."""

@@ -3,7 +3,7 @@
 import csv
 import io
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from importlib import metadata
 from pathlib import Path
@@ -115,51 +115,66 @@ def markdown(rows: Sequence[Row], *, folds: int, seed: int, commands: Sequence[s
     probe = [row for row in rows if row.evaluator == "linear_probe"]
     zero_shot = [row for row in rows if row.evaluator == "zero_shot"]
     trained = ("transfer", "phantom", "scratch", "random", "trivial")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("cmrjax", *PACKAGES))
     parts = [
         "# Does pretraining help on real hearts? ACDC, end-diastole and end-systole",
         f"{n} patients ({positives}), {folds} of {FOLDS} patient-level folds pooled; 95 % intervals"
         " by patient.",
         "**The text of ACDC is made from its labels.** See the notes below the tables.",
         "## Linear probe of frozen features",
-        _table(probe, ARMS, PROBE_COLUMNS),
+        table(probe, ARMS, PROBE_COLUMNS),
         "One group against the rest, AUROC:",
-        _table(probe, ARMS, EACH_COLUMNS),
+        table(probe, ARMS, EACH_COLUMNS),
         "## Paired differences of the probes",
         "Patients are resampled once for both sides. Better is above 0 for AUROC, below 0 for MAE.",
-        _table(probe, [*against, "transfer-scratch"], DIFFERENCE_COLUMNS),
+        table(probe, [*against, "transfer-scratch"], DIFFERENCE_COLUMNS),
         "## The draws of the untrained network",
-        _table(probe, [f"untrained{k}" for k in range(DRAWS)], PROBE_COLUMNS),
+        table(probe, [f"untrained{k}" for k in range(DRAWS)], PROBE_COLUMNS),
         "## Zero-shot, AUROC",
         "Prompts `acdc`; nothing is fitted on labels, but the text of two arms holds them.",
-        _table(zero_shot, trained, ZERO_SHOT_COLUMNS),
+        table(zero_shot, trained, ZERO_SHOT_COLUMNS),
         "## Notes",
         NOTES.format(n=n, folds=folds, draws=DRAWS).strip(),
         "## Commands",
         f"`cmrjax reproduce acdc_transfer --input ACDC_DIR --workdir WORKDIR --folds {folds} --seed"
         f" {seed}` runs these, the last eight for each fold:",
         "\n".join(["```", *commands, "```"]),
-        f"Python {platform.python_version()}, {versions}.",
+        versions(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(
-    rows: Sequence[Row], encoders: Iterable[str], columns: Sequence[tuple[str, str, str]]
+def versions() -> str:
+    """Of Python and of what a result depends on."""
+    listed = ", ".join(f"{name} {metadata.version(name)}" for name in ("cmrjax", *PACKAGES))
+    return f"Python {platform.python_version()}, {listed}."
+
+
+def table(
+    rows: Sequence[Row],
+    encoders: Iterable[str],
+    columns: Sequence[tuple[str, str, str]],
+    titles: Mapping[str, str] = ARMS,
 ) -> str:
-    """A Markdown table, an encoder a line; encoders without any value are left out."""
+    """A Markdown table, an encoder a line; encoders without any value are left out.
+
+    Args:
+        rows: what there is.
+        encoders: `a`, or `a-b` for differences.
+        columns: task, metric and title of each.
+        titles: what the table calls an encoder.
+    """
     found = {(row.encoder, row.task, row.metric): row for row in rows}
     lines = ["| | " + " | ".join(title for *_, title in columns) + " |"]
     lines.append("|---|" + "---|" * len(columns))
     for encoder in encoders:
         cells = [_cell(found.get((encoder, task, metric))) for task, metric, _ in columns]
         if set(cells) != {"-"}:
-            lines.append(f"| {_title(encoder)} | " + " | ".join(cells) + " |")
+            lines.append(f"| {_title(encoder, titles)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _title(encoder: str) -> str:
-    return " minus ".join(ARMS.get(name, name) for name in encoder.split("-"))
+def _title(encoder: str, titles: Mapping[str, str]) -> str:
+    return " minus ".join(titles.get(name, name) for name in encoder.split("-"))
 
 
 def _cell(row: Row | None) -> str:
