@@ -28,6 +28,8 @@ CONFIGS = {
     "pretrain_mae_debug": "pretrain_mae.py:debug",
     "pretrain_mae_debug_videos": "pretrain_mae.py:debug_videos",
     "pretrain_mae_videos": "pretrain_mae.py:videos",
+    "pretrain_dino_jacob2025": "pretrain_dino_jacob2025.py",
+    "pretrain_dino_jacob2025_debug": "pretrain_dino_jacob2025.py:debug",
     "pretrain_phantom": "pretrain_phantom.py",
     "pretrain_phantom_mvit": "pretrain_phantom.py:mvit",
     "pretrain_phantom_supervised": "pretrain_phantom.py:supervised",

@@ -16,7 +16,12 @@ from cmrjax.objectives.multicrop import (
 )
 
 PLAIN = AugmentConfig(shift=0, zoom=0, gain=0, brightness=0, noise=0)
-run = jax.jit(random_crops, static_argnames=("config", "intensity"))
+# Half of the time that these small programs take to compile is LLVM's optimising.
+run = jax.jit(
+    random_crops,
+    static_argnames=("config", "intensity"),
+    compiler_options={"xla_backend_optimization_level": 0},
+)
 
 
 def boxes(**fields):
