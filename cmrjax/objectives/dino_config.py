@@ -59,6 +59,9 @@ class DinoConfig:
             low, high = pair if len(pair) == 2 else (0.0, 0.0)
             if not 0 < low <= high or (high > 1 and key != "aspect"):
                 refuse(f"{key} = {pair}", "give (smallest, largest), shares from 0 to 1")
+        for key in ("teacher_temperature", "momentum"):
+            if len(getattr(self, key)) != 2:
+                refuse(f"{key} = {getattr(self, key)}", "give (at the start, at the end)")
         if self.centring not in CENTRINGS:
             refuse(f"centring = {self.centring!r}", f"use one of {CENTRINGS}")
         if self.global_crops < 1 or self.global_crops + self.local_crops < 2:

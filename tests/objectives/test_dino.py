@@ -225,6 +225,7 @@ def test_the_state_at_the_start():
         ({"global_scale": (0.4, 1.2)}, "global_scale"),
         ({"global_crops": 1, "local_crops": 0}, "1 global and 0 local"),
         ({"student_temperature": 0.0}, "temperature"),
+        ({"teacher_temperature": (0.04,)}, "teacher_temperature"),
         ({"prototypes": 1}, "1 prototypes"),
     ],
 )
