@@ -199,8 +199,8 @@ def _assemble(
     info = _info(args, job, rows, rejected, alike)
     if several := info["counts"].get("people_with_several_ids"):
         print(
-            f"cmrjax prepare: warning: {several} people (name and birth date) have several patient "
-            "ids: they are different patients here, perhaps in different splits",
+            "cmrjax prepare: warning: people (by name and birth date) under several patient ids, "
+            f"who count as several patients, perhaps in different splits: {several}",
             file=sys.stderr,
         )
     since = days_since_first((row["patient_id"], row["study_id"], row["day"]) for row in rows)

@@ -287,7 +287,7 @@ def test_people_under_several_ids_are_warned_of(tmp_path, capsys):
     words = ["--source", "dicom", "--public", "--input", str(tmp_path / "scans"), "--workers", "1"]
     assert prepare.main([*words, *SMALL, "--output", str(tmp_path / "out")]) == 0
     err = capsys.readouterr().err
-    assert "warning: 1 people (name and birth date) have several patient ids" in err
+    assert "who count as several patients, perhaps in different splits: 1\n" in err
     assert "doe" not in err.lower()
     info = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert info["counts"]["people_with_several_ids"] == 1

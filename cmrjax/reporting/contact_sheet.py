@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class ViewSheet:
 
     Args:
         view: the view.
-        picture: a row a study, or several studies a row where each has one cine alone.
+        picture: a row a study, or several studies a row where each has one or two cines.
         shown: how many cines it shows.
         contoured: how many of them have a contour.
         classes: the classes that are outlined, in the vocabulary's order.
@@ -81,10 +82,8 @@ def _chosen(grouped: Sequence[Study], view: str) -> list[list[int]]:
     if not each:
         return []
     lines = [_spread(rows, each) for rows in _spread(of_view, max(1, CINES // each))]
-    if each > 1:
-        return lines
-    flat = [row for line in lines for row in line]
-    return [flat[i : i + PER_ROW] for i in range(0, len(flat), PER_ROW)]
+    beside = PER_ROW // each
+    return [list(chain(*lines[i : i + beside])) for i in range(0, len(lines), beside)]
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -96,9 +95,8 @@ def _spread(items: Sequence[Any], count: int) -> list[Any]:
 def _sheet(source: RecordSource, view: str, lines: Sequence[Sequence[int]]) -> ViewSheet:
     zoom = max(1, math.ceil(_SIDE / source.contract.size))
     side = zoom * source.contract.size
-    columns = max(map(len, lines))
     wide, high = 2 * side + _GAP, side + _TEXT
-    picture = Image.new("RGB", (columns * wide - _GAP, len(lines) * high))
+    picture = Image.new("RGB", (PER_ROW * wide - _GAP, len(lines) * high))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_FONT)
     contoured, classes = 0, set()
     for y, line in enumerate(lines):

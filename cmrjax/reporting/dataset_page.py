@@ -113,8 +113,8 @@ def _notices(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         text = "Some studies of different patients look alike, and may be one scan. Pairs listed "
         out.append(("data", f"{text}below: {len(pairs)}, {across} of them across splits."))
     if n := card["counts"].get("people_with_several_ids"):
-        text = "people (name and birth date) have several patient ids, so count as several patients"
-        out.append(("data", f"{n} {text}, perhaps in different splits."))
+        text = "People (by name and birth date) under several patient ids, who count as several"
+        out.append(("data", f"{text} patients, perhaps in different splits: {n}."))
     if n := card["crops"]["at_the_middle"]:
         out.append(("data", f"No heart was found by its motion in {n} of {card['cines']} cines."))
     return out

@@ -84,6 +84,8 @@ def test_stacks_have_a_line_each_and_single_cines_share_lines():
     single = contact_sheet._chosen(grouped, "4ch")
     assert [len(line) for line in single] == [4, 4, 4]
     assert all(row % 100 == 10 for line in single for row in line)
+    pairs = contact_sheet._chosen([study(i, slices=2, long_axes=0) for i in range(5)], "sax")
+    assert pairs == [[0, 1, 100, 101], [200, 201, 300, 301], [400, 401]]
     assert contact_sheet._chosen(grouped, "2ch") == []
 
 

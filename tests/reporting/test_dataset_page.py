@@ -85,7 +85,7 @@ def test_alike_studies_and_missing_hearts_are_said(made):
         crops={"around_the_heart": 1, "at_the_middle": 5},
         counts={"people_with_several_ids": 3},
     )
-    assert "3 people (name and birth date) have several patient ids" in html
+    assert "patients, perhaps in different splits: 3." in html
     assert "below: 1, 1 of them across splits" in html
     assert "aa train bb test 2.3 %" in cells(html)
     assert "No heart was found by its motion in 5 of 6 cines" in html
