@@ -29,7 +29,7 @@ from cmrjax.evals.workdir_encoder import load_encoder, random_encoder
 from cmrjax.experiment import run_config
 from cmrjax.train import train
 
-BATCH, STEPS, EVERY = 32, 100, 25
+BATCH, STEPS, EVERY = 32, 100, 50
 WHOLE = {"sentences": 1, "sentences_per_text": 8, "max_tokens": 96}
 
 # Name -> overrides of the config's sections, how many times the batch, and whether it is run with
@@ -126,10 +126,20 @@ def run_recipe(
     }
     result = {"name": name, "seed": seed, "cpu_s": seconds, "zero_shot": curve}
     result["probe"] = probe(load_encoder(home), cohorts, how)
-    result["untrained"] = probe(random_encoder(home), cohorts, how)
+    result["untrained"] = untrained(home, seed, cohorts, how, workdir=workdir)
     losses = [json.loads(line)["loss"] for line in (home / "metrics.jsonl").open()]
     result["loss"] = [losses[0], losses[-1]]
     write_json_atomic(home / "result.json", result)
+
+
+def untrained(
+    home: Path, seed: int, cohorts: Sequence[Cohort], how: metrics.Resampling, *, workdir: Path
+) -> dict[str, list[float]]:
+    """The probe of the tower before its first step, which every recipe of a seed begins with."""
+    path = workdir / f"seed{seed}" / "untrained.json"
+    if not path.is_file():
+        write_json_atomic(path, probe(random_encoder(home), cohorts, how))
+    return json.loads(path.read_text())
 
 
 def zero_shot_macro(encoder: Encoder, test: Cohort, how: metrics.Resampling) -> list[float]:
