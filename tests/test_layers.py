@@ -36,6 +36,7 @@ JOB_BELOW = (*BELOW, "reporting")
 ONLY_IN = {
     "orbax": ("core/checkpoint.py",),
     "grain": ("data/pipeline.py",),
+    "apache_beam": ("data/beam_engine.py",),
     # The phantom writes DICOM; a benchmark's reference is pydicom itself.
     "pydicom": ("data/dicom/", "data/phantom/", "benchmarks/"),
 }

@@ -139,9 +139,9 @@ class _KeylessBatch:
 
 
 class _Work(beam.DoFn):
-    """Reads a batch, works on it, and writes what came of it; a worker never raises.
+    """Reads a batch, works on it, and writes what came of it, be it an error.
 
-    What it raised would be in the cluster's log with its text, and be tried again.
+    What the work raised would be in the cluster's log with its text otherwise, and be tried again.
     """
 
     def __init__(self, function: Callable[[Sequence[Any]], Any], folder: Path):
