@@ -21,7 +21,7 @@ from cmrjax.data.contract import DatasetContract, InputContract
 from cmrjax.evals.model import Model
 from cmrjax.evals.tower_attention import video_map
 from cmrjax.models.build import ModelConfig, abstract_model
-from cmrjax.models.frames import as_input, over_frames
+from cmrjax.models.frames import apart, as_input, over_frames
 from cmrjax.models.heads import StudyRegressor
 from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.tower import VideoTower
@@ -146,16 +146,18 @@ def video_vectors(module: Any, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What `Encoder.encode` gives: z `[b, d]`, and the summary of the tokens."""
     tower = video_tower(module)
     features = tower.features(as_input(tower.config.clip, clips))
-    pooled = features.pooled.reshape(len(clips), -1, features.pooled.shape[-1]).mean(axis=1)
+    k = apart(tower.config.clip, clips.shape[1])
+    pooled = features.pooled.reshape(-1, k, features.pooled.shape[-1]).mean(axis=1)
     z = module.project(pooled) if isinstance(module, TwoTower) else l2_normalise(pooled)
-    return z, over_frames(token_summary(features.tokens, tower.config.grid), len(clips))
+    return z, over_frames(token_summary(features.tokens, tower.config.grid), k)
 
 
 def clip_tokens(module: Any, clips: jax.Array) -> jax.Array:
     """Patch tokens `[b, n, width]` of clips `[b, t, h, w]`, also of a tower of single frames."""
     tower = video_tower(module)
     tokens = tower.features(as_input(tower.config.clip, clips)).tokens
-    return tokens.reshape(len(clips), -1, tokens.shape[-1])
+    k = apart(tower.config.clip, clips.shape[1])
+    return tokens.reshape(-1, k * tokens.shape[1], tokens.shape[-1])
 
 
 def token_summary(tokens: jax.Array, grid: tuple[int, int, int]) -> jax.Array:

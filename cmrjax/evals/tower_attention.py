@@ -14,7 +14,7 @@ from flax import nnx
 
 from cmrjax.core.errors import UserError
 from cmrjax.evals.attention import expand_space, expand_time, rollout, to_frames
-from cmrjax.models.frames import as_input
+from cmrjax.models.frames import apart, as_input
 from cmrjax.models.heads import StudyRegressor
 from cmrjax.models.layers import Attention, TokenGrid, Trunk
 from cmrjax.models.multiscale import pooled
@@ -262,4 +262,4 @@ def video_map(
     tower = module.video if isinstance(module, TwoTower | StudyRegressor) else module
     maps = tower_map(tower, as_input(tower.config.clip, clips), method=method, score=score)
     # Of single frames each map is a frame's: together they are the clip's.
-    return maps.reshape(clips.shape) / (len(maps) // len(clips))
+    return maps.reshape(clips.shape) / apart(tower.config.clip, clips.shape[1])

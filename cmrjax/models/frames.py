@@ -20,22 +20,27 @@ def as_input(clip: tuple[int, int, int], clips: jax.Array) -> jax.Array:
     return clips.reshape(-1, 1, *clips.shape[2:]) if clip[0] == 1 else clips
 
 
-def over_frames(x: jax.Array, clips: int) -> jax.Array:
+def apart(clip: tuple[int, int, int], frames: int) -> int:
+    """How many inputs of a tower a clip of so many frames becomes."""
+    return frames if clip[0] == 1 else 1
+
+
+def over_frames(x: jax.Array, k: int) -> jax.Array:
     """Vectors of frames as one of a clip: the first terms of their cosine series over the cycle.
 
     They are the mean, what changes from the cycle's begin to its end (of two frames, half their
     difference), and what differs in its middle, which is end-systole.
 
     Args:
-        x: `[clips * k, d]`, k frames of a clip after each other; k = 1 where the tower sees clips.
-        clips: how many.
+        x: `[b * k, d]`, the k frames of a clip one after the other.
+        k: see `apart`; 1 leaves the vectors as they are.
 
     Returns:
-        `[clips, min(k, TERMS) * d]`.
+        `[b, min(k, TERMS) * d]`.
     """
-    k = len(x) // clips
     if k == 1:
         return x
     at = (np.arange(k) + 0.5) * np.pi / k
     basis = np.stack([np.cos(term * at) / k for term in range(min(k, TERMS))]).astype(np.float32)
-    return jnp.einsum("kf,bfd->bkd", basis, x.reshape(clips, k, -1)).reshape(clips, -1)
+    d = x.shape[-1]
+    return jnp.einsum("kf,bfd->bkd", basis, x.reshape(-1, k, d)).reshape(-1, len(basis) * d)

@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 
 from cmrjax.core.errors import UserError
-from cmrjax.models.frames import TERMS, as_input, over_frames
+from cmrjax.models.frames import TERMS, apart, as_input, over_frames
 from cmrjax.models.layers import Dense
 from cmrjax.models.pooling import GatedAttentionPool, masked_mean
 from cmrjax.models.video import VideoConfig, make_video_tower
@@ -113,5 +113,6 @@ class StudyRegressor(nnx.Module):
 
     def _vectors(self, clips: jax.Array, mask: jax.Array) -> jax.Array:
         flat = clips.reshape(-1, *clips.shape[2:])
-        pooled = over_frames(self.video(as_input(self.config.video.clip, flat)), len(flat))
+        clip = self.config.video.clip
+        pooled = over_frames(self.video(as_input(clip, flat)), apart(clip, flat.shape[1]))
         return pooled.reshape(*mask.shape, -1)
