@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint acceptance test-tfds test-beam clean
+.PHONY: demo test test-slow lint acceptance test-tfds test-beam clean
 
 .venv: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -14,7 +14,11 @@ demo: .venv
 	$(BIN)/cmrjax demo --workdir runs/demo
 
 test: .venv
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+# What takes minutes and whose parts the other tests hold already.
+test-slow: .venv
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 lint: .venv
 	$(BIN)/ruff check

@@ -59,6 +59,12 @@ def make_examples(
         config = _own_section(MultitaskConfig, run)
         config.require_dataset(label_tasks=info, masks=source.contract.masks)
         masks = "segmentation" in config.tasks
+        if masks and "mask_classes" not in source.features:
+            raise UserError(
+                "its masks do not say which classes were drawn",
+                where=str(source.directory),
+                fix="prepare it again with this version",
+            )
     return StudyExamples(
         source,
         run.data_config(),

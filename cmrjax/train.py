@@ -121,8 +121,9 @@ def train(run: RunConfig, workdir: Path) -> None:
                 state.params, objective.network, run.pretrained_config(), tokenizer=tokenizer
             )
             params = jax.device_put(given, shardings.params)
+            extra = jax.device_put(objective.extra_of(params), shardings.extra)
             average = jax.tree.map(jnp.copy, params) if ema else {}
-            state = dataclasses.replace(state, params=params, ema=average)
+            state = dataclasses.replace(state, params=params, ema=average, extra=extra)
         return state
 
     state = start()

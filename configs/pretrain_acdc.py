@@ -57,6 +57,8 @@ def get_config(source: str = "acdc") -> ConfigDict:
                 "init_bias": -4.0,
             },
             "objective": {"name": "contrastive", "loss": "softmax", "positives": "statement"},
+            # A network whose embeddings are this much alike has collapsed: the run stops.
+            "health": {"policy": "stop", "min_spread": 0.005},
             "optim": {
                 "learning_rate": learning_rate,
                 "warmup_steps": warmup,

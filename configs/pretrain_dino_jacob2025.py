@@ -96,6 +96,8 @@ def get_config(form: str = "") -> ConfigDict:
                 "ibot_mask": (0.1, 0.5),
                 "koleo_weight": 0.0,
             },
+            # Not from the paper. A teacher whose outputs tell so little of its inputs has collapsed.
+            "health": {"policy": "stop", "min_teacher_information": 1e-3},
             # Not from the paper, all of it.
             "optim": {
                 # 5e-4 times the batch over 256.

@@ -105,6 +105,8 @@ def get_config(form: str = "contrastive") -> ConfigDict:
         }
     )
     if objective == "contrastive":
+        # A network whose embeddings are this much alike has collapsed: the run stops.
+        config.health = ConfigDict({"policy": "stop", "min_spread": 0.005})
         config.text = ConfigDict(
             {"vocabulary": "", "vocabulary_size": 600, "width": 128, "depth": 1, "heads": 4}
         )

@@ -77,6 +77,8 @@ def get_config(folder: str = "weights") -> ConfigDict:
                 "dtype": "bfloat16",
             },
             "objective": {"name": "contrastive", "loss": "softmax", "positives": "statement"},
+            # A network whose embeddings are this much alike has collapsed: the run stops.
+            "health": {"policy": "stop", "min_spread": 0.005},
             "optim": {
                 "learning_rate": 5e-5,
                 "warmup_steps": 500,

@@ -90,6 +90,8 @@ def get_config(form: str = "") -> ConfigDict:
                 "form": "dense",
                 "flood": 0.1,  # [?] the paper floods and does not say at which level
             },
+            # A network whose embeddings are this much alike has collapsed: the run stops.
+            "health": {"policy": "stop", "min_spread": 0.005},
             "optim": {
                 "learning_rate": 1e-3 if debug else 1e-4,  # [?]
                 "warmup_steps": 10 if debug else 2000,  # [?]

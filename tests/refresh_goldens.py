@@ -33,7 +33,12 @@ CONFIGS = {
     "pretrain_phantom": "pretrain_phantom.py",
     "pretrain_phantom_mvit": "pretrain_phantom.py:mvit",
     "pretrain_phantom_supervised": "pretrain_phantom.py:supervised",
+    "pretrain_acdc_frames": "pretrain_acdc_frames.py",
+    "pretrain_acdc_frames_dino": "pretrain_acdc_frames.py:dino",
+    "pretrain_acdc_frames_supervised": "pretrain_acdc_frames.py:supervised",
     "pretrain_public": "pretrain_public.py",
+    "pretrain_shad2026": "pretrain_shad2026.py",
+    "pretrain_shad2026_debug": "pretrain_shad2026.py:debug",
 }
 
 

@@ -1,5 +1,6 @@
 """Every objective through the one loop: it resumes to the bit, and devices do not change it."""
 
+import json
 import shutil
 
 import jax
@@ -8,10 +9,12 @@ import pytest
 
 from cmrjax import train as train_job
 from cmrjax.core import checkpoint
+from cmrjax.core.errors import UserError
 from cmrjax.core.partitioning import make_mesh
 from cmrjax.core.writer import read_metrics
 from cmrjax.evals.workdir_encoder import load_encoder
 from cmrjax.experiment import run_config
+from cmrjax.health import read_events
 from tests.tiny import tiny_config, write_tiny_dataset
 from tests.workdirs import SMALL
 
@@ -76,6 +79,14 @@ RUNS = {
 }
 
 
+# The others' parts are in these, too; `make test-slow` runs them.
+SLOW = (
+    "contrastive, gated studies, chunked",
+    "dino on clips, Sinkhorn, iBOT and KoLeo",
+    "multitask, learned weights",
+)
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_tiny_dataset(tmp_path_factory.mktemp("objectives") / "dataset", masks=True)
@@ -98,7 +109,9 @@ def state(workdir, step):
     return jax.tree.leaves(checkpoint.restore_parts(workdir, step, parts=parts)[1])
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS]
+)
 def test_a_run_resumes_to_the_bit_and_eight_devices_give_its_losses(
     dataset, name, tmp_path, monkeypatch
 ):
@@ -123,3 +136,23 @@ def test_a_run_resumes_to_the_bit_and_eight_devices_give_its_losses(
     z = encoder.encode_cine(np.random.default_rng(0).random((2, t, side, side)).astype(np.float32))
     assert np.isfinite(z).all()
     assert not np.allclose(z[0], z[1])
+
+
+def test_a_collapsing_teacher_stops_the_run(dataset, tmp_path, monkeypatch):
+    # No centring and a soft teacher: everything becomes one output (Caron et al. 2021, figure 7).
+    collapsing = RUNS["dino on frames"]["objective"] | {
+        "centring": "none",
+        "teacher_temperature": (1.0, 1.0),
+        "momentum": (0.9, 1.0),
+        "freeze_last_layer": 0.0,
+    }
+    config = config_of(dataset, "dino on frames", objective=collapsing)
+    config |= {"steps": 200, "checkpoint_every": 200}
+    config["optim"] = {"learning_rate": 3e-3, "warmup_steps": 2}
+    config["health"] = {"min_teacher_information": 1e-3, "grace_steps": 5, "patience": 3}
+    with pytest.raises(UserError, match="collapse: teacher_information") as stopped:
+        run(config, tmp_path / "w", jax.devices()[:1], monkeypatch)
+    assert stopped.value.exit_code == 2
+    (event,) = read_events(tmp_path / "w")
+    assert event.what == "teacher_information"
+    assert json.loads((tmp_path / "w" / "status.json").read_text())["state"] == "failed"

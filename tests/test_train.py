@@ -66,7 +66,14 @@ def test_the_loss_falls_on_data_whose_reports_say_what_is_seen(tiny_dataset, tmp
     assert np.mean([r["loss"] for r in rows[-5:]]) < 0.8 * np.mean([r["loss"] for r in rows[:5]])
 
 
-@pytest.mark.parametrize("mesh", [{"data": 8}, {"data": 4, "fsdp": 2}, {"fsdp": 4, "tensor": 2}])
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        pytest.param({"data": 8}, marks=pytest.mark.slow),
+        pytest.param({"data": 4, "fsdp": 2}, marks=pytest.mark.slow),
+        {"fsdp": 4, "tensor": 2},
+    ],
+)
 def test_eight_devices_give_the_losses_of_one(tiny_dataset, tmp_path, mesh):
     steps = {"steps": 20, "checkpoint_every": 20}
     one = run(tiny_config(tiny_dataset, **steps), tmp_path / "one")

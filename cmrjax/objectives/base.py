@@ -47,6 +47,10 @@ class Objective(Protocol):
         """Initial `(params, extra)`; params is a pure nested dict."""
         ...
 
+    def extra_of(self, params: PyTree) -> PyTree:
+        """The state that belongs to initial parameters, wherever those come from."""
+        ...
+
     def loss(
         self, params: PyTree, extra: PyTree, batch: PyTree, key: jax.Array, step: jax.Array
     ) -> tuple[jax.Array, Aux]:

@@ -142,6 +142,11 @@ class Contrastive:
         del extra
         return params
 
+    def extra_of(self, params: PyTree) -> PyTree:
+        """Nothing."""
+        del params
+        return {}
+
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """The contrastive loss of a batch.
 

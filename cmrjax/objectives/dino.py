@@ -98,12 +98,16 @@ class Dino:
         return nnx.eval_shape(lambda: Student(self.model, self.config, rngs=nnx.Rngs(0)))
 
     def init(self, key: jax.Array) -> tuple[PyTree, PyTree]:
-        """Initial parameters of the student; the teacher starts as a copy, the centres at 0."""
+        """Initial parameters of the student, and `extra_of` them."""
         student = Student(self.model, self.config, rngs=nnx.Rngs(key))
         params = nnx.to_pure_dict(nnx.state(student, nnx.Param))
+        return params, self.extra_of(params)
+
+    def extra_of(self, params: PyTree) -> PyTree:
+        """The teacher, a copy of the student, and the centres at 0."""
         centres = ("centre", "patch_centre") if self.config.ibot_weight else ("centre",)
         extra = {name: jnp.zeros(self.config.prototypes) for name in centres}
-        return params, {"teacher": jax.tree.map(jnp.copy, params), **extra}
+        return {"teacher": jax.tree.map(jnp.copy, params), **extra}
 
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """The loss of a batch; padding cines count nowhere.

@@ -107,6 +107,11 @@ class Mae:
         network = MaskedAutoencoder(self.model, self.decoder, rngs=nnx.Rngs(key))
         return nnx.to_pure_dict(nnx.state(network, nnx.Param)), {}
 
+    def extra_of(self, params: PyTree) -> PyTree:
+        """Nothing."""
+        del params
+        return {}
+
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """Mean squared error over the hidden tubelets of the cines that are there.
 

@@ -136,6 +136,11 @@ class Multitask:
         """Logits of the tasks; see `MultitaskNetwork.predict`."""
         return nnx.merge(nnx.split(self.abstract())[0], params).predict(clips, mask)
 
+    def extra_of(self, params: PyTree) -> PyTree:
+        """Nothing."""
+        del params
+        return {}
+
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """The weighted sum of the tasks' losses; what is unknown counts nowhere.
 

@@ -63,6 +63,11 @@ class Supervised:
         del extra
         return params
 
+    def extra_of(self, params: PyTree) -> PyTree:
+        """Nothing."""
+        del params
+        return {}
+
     def loss(self, params, extra, batch, key, step) -> tuple[jax.Array, Aux]:
         """Mean loss over tasks; an unknown label (NaN) counts nowhere.
 
