@@ -96,7 +96,7 @@ def get_config(form: str = "") -> ConfigDict:
                 "ibot_mask": (0.1, 0.5),
                 "koleo_weight": 0.0,
             },
-            # Not from the paper. A teacher whose outputs tell so little of its inputs has collapsed.
+            # Not from the paper: a teacher whose outputs tell so little has collapsed.
             "health": {"policy": "stop", "min_teacher_information": 1e-3},
             # Not from the paper, all of it.
             "optim": {
