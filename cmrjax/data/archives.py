@@ -2,8 +2,9 @@
 
 Members are read where they lie (`files.Member`), so an archive needs no room beside itself; only a
 compressed tar, which can be read from its beginning alone, is unpacked into a scratch folder under
-numbers for names. Links, devices and archives inside archives are left out and counted. The work
-is the guard's, with its limits of memory and time.
+numbers for names. Links, devices and archives inside archives are left out and counted; of a tar
+that is cut off, what comes before the cut is read. The work is the guard's, with its limits of
+memory and time.
 """
 
 import bz2
@@ -192,10 +193,11 @@ def _unpack(file: IO[bytes], folder: str) -> Listing:
 
 
 class _Limited(io.RawIOBase):
-    """A stream that refuses to give more than some bytes."""
+    """A stream that refuses to give more than some bytes, and ends where its file is cut off."""
 
-    def __init__(self, source: IO[bytes], most: int):
+    def __init__(self, source: Any, most: int):
         self._source, self._left = source, most
+        self.cut = False
 
     def readable(self) -> bool:
         """It is there to be read."""
@@ -203,24 +205,38 @@ class _Limited(io.RawIOBase):
 
     def readinto(self, into) -> int:
         """Reads on, or refuses to."""
-        data = self._source.read(min(len(into), _CHUNK))
-        self._left -= len(data)
+        done, room = 0, min(len(into), _CHUNK)
+        try:  # in pieces: one read of all would lose what comes before a cut
+            while done < room and (data := self._source.read1(room - done)):
+                into[done : done + len(data)] = data
+                done += len(data)
+        except EOFError:
+            self.cut = True
+        self._left -= done
         if self._left < 0:
             raise Rejected(Reason.TOO_LARGE)
-        into[: len(data)] = data
-        return len(data)
+        return done
 
 
-def _write_all(plain: io.RawIOBase, folder: Path, rejected: Counter[str]) -> None:
+def _write_all(plain: _Limited, folder: Path, rejected: Counter[str]) -> None:
     source = io.BufferedReader(plain, _CHUNK)
     if not _is_tar(source.peek(_BLOCK)):
         _write(source, folder / "0000000")
+        if plain.cut:
+            raise Rejected(Reason.TRUNCATED)
         return
     with tarfile.open(fileobj=source, mode="r|") as archive:
         for number, entry in enumerate(_regular(archive, rejected)):
-            content = archive.extractfile(entry)
+            content, path = archive.extractfile(entry), folder / f"{number:07d}"
             assert content is not None  # it is a regular file
-            _write(content, folder / f"{number:07d}")
+            try:
+                _write(content, path)
+            except tarfile.ReadError:  # the tar ends within it
+                path.unlink()
+                plain.cut = True
+                break
+    if plain.cut:
+        rejected[f"archive.{Reason.TRUNCATED}"] = 1
 
 
 def _write(source: IO[bytes], path: Path) -> None:

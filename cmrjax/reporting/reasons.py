@@ -34,7 +34,7 @@ _MEANING = {
     "not_an_mr_image": "a standard kind of object that is no MR image",
     # What is broken, or would cost too much.
     "unreadable": "cannot be read",
-    "truncated": "ends before its pixels do",
+    "truncated": "cut off: what is missing is lost, an archive's members before that are read",
     "bad_size": "its header claims a size that cannot be true",
     "bad_pixels": "its pixels do not fit its header",
     "undecodable": "its compressed pixels are damaged",
