@@ -26,7 +26,26 @@ _INITIALS = rf"(?:{_UPPER}\.[ -]?){{0,3}}"
 _PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
 # "Smith, John" after a label; a comma after a title ends the name.
 _LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?"
-_TITLE = r"(?:Dr|DR|Drs|Prof|PROF|Professor|Mr|Mrs|MRS|Ms|Miss|Mx|Doctor|Herr|Frau|Mme)"
+_TITLE = (
+    r"(?:Dr|DR|Drs|Prof|PROF|Professor|Mr|Mrs|MRS|Ms|Miss|Mx|Doctor"
+    r"|Herrn?|HERRN?|Frau|FRAU|Fr\u00e4ulein"
+    r"|Monsieur|Madame|Mademoiselle|M(?:me|lle)s?|MME|Docteure?|Dre|Professeure?"
+    r"|Se\u00f1or(?:a|ita)?|Sra|SRA|Srta|Dra|DRA|Do\u00f1a|Doctora|Profesora?)"
+)
+# "Sr" is a senior, too: of a family after the name, of a ward before its post.
+_POSTS = (
+    r"(?:Consultant|Resident|Registrar|Fellow|Physician|Cardiologist|Radiologist|Radiographer"
+    r"|Technologist|Technician|Nurse|Lecturer|Staff|Scientist)"
+)
+# "Der Patient", "la patiente", "el paciente": none of it is English, where "Patient Position" is a
+# heading. German writes every noun with a capital: these may follow in a note.
+_PATIENT = (
+    r"(?:Patientin|[Dd](?:er|em|en|es) Patient(?:en)?|(?:[Ll][ae]|[Ee]l|[Dd]el|[Dd]u) pa[tc]iente?)"
+)
+_NOTED = (
+    r"(?:Verdacht|Zustand|Status|Ausschluss|Nachweis|Hinweis|Anamnese|Untersuchung|Aufnahme"
+    r"|Bekannte\w*|Keine?|Nach|Vor|Mit|Ohne|Bei|In|Im|Am)"
+)
 _DEGREES = r"(?:MD|M\.D\.|PhD|Ph\.D\.|MBBS|MBChB|FRCR|FRCP|MRCP|FACC|FSCMR|FESC|Dipl\.-Ing)"
 _HOUSE = (
     r"(?:Hospital|Infirmary|Medical Cent(?:er|re)|Klinikum|Krankenhaus|NHS(?: Foundation)? Trust)"
@@ -164,6 +183,23 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             rf"(?P<keep>\b{_TITLE}\b\.?(?: ?(?:{_TITLE}|med|hab|rer|nat)\b\.?)*\s){_PERSON}"
             rf"(?:,? {_DEGREES}\b)*"
+        ),
+    ),
+    (
+        "name",
+        re.compile(
+            rf"(?P<keep>\bSr\b\.?\s)(?!(?:{_OPENERS}|{_POSTS}|{_TITLE})\b){_PERSON}"
+        ),
+    ),
+    (
+        "name",
+        re.compile(rf"(?P<keep>\b{_PATIENT}\s)(?!(?:{_NOTED}|{_TITLE})\b){_PERSON}"),
+    ),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>\b(?i:patientin|patiente|paciente|nachname|vorname|apellidos?|nombre)\s?:\s*)"
+            rf"(?!\[|(?:{_NOTED}|{_TITLE})\b){_LISTED}"
         ),
     ),
     (

@@ -57,7 +57,8 @@ PARTICLES = frozenset(
     ten af av mac mc st saint san santa y e and the""".split()  # noqa: SIM905
 )
 TITLES = frozenset(
-    """dr drs prof professor mr mrs ms miss mx sir dame herr frau fr mme mlle dott med phd md jr sr
+    """dr drs prof professor mr mrs ms miss mx sir dame herr herrn frau fr fraulein mme mlle madame
+    mademoiselle monsieur sra srta senor senora senorita dra dre dott med phd md jr sr
     ii iii mba frcr frcp facc rn rt dipl ing doctor sister nurse unknown anonymous anon
     anonymized anonymised none na test phantom demo patient name no""".split()  # noqa: SIM905
 )

@@ -47,6 +47,20 @@ from cmrjax.data.deid.text import clean
         ("Discussed with DR SMITH.", "SMITH"),
         ("Mrs Smith has a murmur.", "Smith"),
         ("Herr Müller kam heute.", "Müller"),
+        ("Überweisung von Herrn Prof. Dr. med. Müller.", "Müller"),
+        ("Bei Frau Dr. Anna-Lena von Müller.", "Müller Lena"),
+        ("HERR MÜLLER war hier.", "MÜLLER"),
+        ("Patientin Müller hat eine DCM.", "Müller"),
+        ("Der Patient Jürgen Müller ist stabil.", "Jürgen Müller"),
+        ("Befund der Patientin Müller.", "Müller"),
+        ("Patientin: Müller, Anna. Vorname: Käthe.", "Müller Anna Käthe"),
+        ("Vu avec Mme le Dr Lefèvre et Mlle Dupont.", "Lefèvre Dupont"),
+        ("Madame D'Arcy et Monsieur Dupont.", "Arcy Dupont"),
+        ("La patiente Dupont, le patient Lefèvre.", "Dupont Lefèvre"),
+        ("El Sr. García y la Sra. Núñez de la Cruz.", "García Núñez Cruz"),
+        ("Sr. Dr. García, Srta. López.", "García López"),
+        ("Señora García, Dra. López.", "García López"),
+        ("El paciente García Márquez presenta disnea.", "García Márquez"),
         ("Name: Smith, John", "Smith John"),
         ("Patient: John Smith", "Smith John"),
         ("Consultant: Mr Jones", "Jones"),
@@ -274,6 +288,11 @@ Shunt via ASD and filling via LIMA 2 mm graft; rue out dissection.
 LA appendage thrombus 12 x 8 mm. LV EDP 22 mmHg at cath.
 Findings were discussed with the referring team; Cardiology follow-up in 6-12 months.
 History: known HCM, post ICD. Patient: known DCM, male. Consultant: Cardiology.
+Patient Position: supine. Patient History: see above. Sr. Consultant to be informed.
+Cine and LGE in the patient. The patient Moved during LGE; 6 Fr sheath, 18 Fr Amplatzer.
+Mid LV, apical SR and DE images; SR 82 bpm. Seen by the Sr Radiographer and the Fellow.
+Bei der Patientin Verdacht auf Myokarditis; bei dem Patienten Zustand nach Infarkt.
+Patientin: Bekannte KHK. La patiente est stable; el paciente presenta disnea.
 """.strip().splitlines()
 
 
