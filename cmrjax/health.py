@@ -126,6 +126,25 @@ class Journal:
         return frozenset(step for event in self.events for step in event.excluded)
 
     @property
+    def not_finite_steps(self) -> frozenset[int]:
+        """Steps that were left out since a value of theirs was not finite."""
+        values = ("loss", "grad_norm")
+        return frozenset(
+            e.step for e in self.events if e.what in values and e.policy in ("skip", "rollback")
+        )
+
+    def left_out_before(self, step: int) -> int:
+        """How many steps up to this one were not finite one after another.
+
+        Those that a jump of the loss took along neither count nor end the row.
+        """
+        bad, passed, count = self.not_finite_steps, self.excluded, 0
+        while step in bad or step in passed:
+            count += step in bad
+            step -= 1
+        return count
+
+    @property
     def spikes(self) -> int:
         """How often the loss has jumped."""
         return sum(event.what == "spike" for event in self.events)

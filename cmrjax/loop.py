@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from cmrjax.core import checkpoint, clock
-from cmrjax.core.distributed import StopRequest
+from cmrjax.core.distributed import StopRequest, any_process, barrier
 from cmrjax.core.errors import PreemptedError
 from cmrjax.core.writer import MetricWriter, read_metrics, write_json_atomic
 from cmrjax.experiment import RunConfig
@@ -85,7 +85,7 @@ def run_loop(
     step, reader = int(state.step), read_from(int(state.examples))
     before: Seen | None = None
     with contextlib.closing(Monitor(run, workdir, step=step, studies_of=studies_of)) as monitor:
-        while step < run.steps and not stop.asked:
+        while step < run.steps and not _stops_here(run, step, stop):
             batch = next(reader)
             rows = batch.pop("rows", None)
             step += 1
@@ -119,6 +119,15 @@ def run_loop(
     return True
 
 
+def _stops_here(run: RunConfig, step: int, stop: StopRequest) -> bool:
+    """Whether to stop after this step, the same in every process."""
+    if jax.process_count() == 1:
+        return stop.asked
+    # A signal reaches the processes at different steps, or one alone. Asking the others waits for
+    # the device, so it is done where values are read anyway.
+    return step % run.log_every == 0 and any_process(stop.asked)
+
+
 class Monitor:
     """Looks at what each step gave: logs it, and acts where the run is not well.
 
@@ -139,7 +148,7 @@ class Monitor:
         # Logged values of the steps that were made, on which the alarms are decided.
         made = [r for r in read_metrics(workdir) if r["step"] <= step and not r.get("skipped")]
         self._rows = deque(made, maxlen=max(SPIKE_WINDOW + 1, self._health.patience))
-        self._left_out = 0  # steps in a row
+        self._left_out = self._journal.left_out_before(step)  # steps in a row
         self._bar = clock.progress(
             total=run.steps * run.batch_size,
             initial=step * run.batch_size,
@@ -174,8 +183,7 @@ class Monitor:
         """
         logged = seen.step % self._run.log_every == 0 or seen.step == self._run.steps
         if seen.metrics is None:
-            by_value = {e.step for e in self._journal.events if e.what != "spike"}
-            self._left_out += seen.step in by_value
+            self._left_out += seen.step in self._journal.not_finite_steps
             if logged:
                 self._log(seen.step, {"loss": math.nan, "skipped": 1.0})
             return True
@@ -225,6 +233,8 @@ class Monitor:
             for damaged in [s for s in checkpoint.steps(self._workdir) if s >= first]:
                 checkpoint.remove(self._workdir, damaged)
         self._record(event)
+        if policy == "rollback":
+            barrier(f"health-{seen.step}")  # every process reads the record when it goes on
         if policy == "stop":
             raise too_many(event, config) if exhausted else stop_message(event)
         return policy == "skip"

@@ -14,7 +14,7 @@ import numpy as np
 from cmrjax.assembly import make_examples, make_objective
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config, split_overrides
-from cmrjax.core.distributed import stop_on_signal, use_compilation_cache
+from cmrjax.core.distributed import barrier, stop_on_signal, use_compilation_cache
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.partitioning import make_mesh, parse_mesh, put_batch
 from cmrjax.core.writer import write_json_atomic
@@ -128,11 +128,13 @@ def train(run: RunConfig, workdir: Path) -> None:
 
     state = start()
     # Written once the parts are known to fit, so that a refused run leaves no half of a workdir.
-    workdir.mkdir(parents=True, exist_ok=True)
-    if tokenizer is not None:
-        wordpiece.save_tokenizer(workdir, tokenizer)
-    save_checkpoint_contract(workdir, source.contract, contract)
-    write_json_atomic(workdir / "config.json", run.to_json())
+    barrier("workdir")  # no process looks at the folder any more
+    if jax.process_index() == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if tokenizer is not None:
+            wordpiece.save_tokenizer(workdir, tokenizer)
+        save_checkpoint_contract(workdir, source.contract, contract)
+        write_json_atomic(workdir / "config.json", run.to_json())
 
     step_fn = make_train_step(
         objective,

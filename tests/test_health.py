@@ -84,6 +84,16 @@ def test_events_are_kept_once_and_read_back(tmp_path):
     assert len(read_events(tmp_path)) == 2
 
 
+def test_steps_in_a_row_are_counted_back_past_those_that_a_jump_took_along(tmp_path):
+    journal = Journal(tmp_path)
+    for step, policy in ((3, "skip"), (5, "rollback"), (8, "rollback"), (9, "stop")):
+        excluded = (step,) if policy == "rollback" else ()
+        journal.record(Event(step=step, what="loss", policy=policy, value="nan", excluded=excluded))
+    journal.record(Event(step=7, what="spike", policy="rollback", value="9.0", excluded=(6, 7)))
+    found = {step: journal.left_out_before(step) for step in (2, 3, 4, 5, 7, 8, 9)}
+    assert found == {2: 0, 3: 1, 4: 0, 5: 1, 7: 1, 8: 2, 9: 0}
+
+
 def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / HEALTH_FILE).write_text('{"step": 1}\n')
     with pytest.raises(UserError, match=r"health\.jsonl: cannot be read"):

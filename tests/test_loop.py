@@ -1,5 +1,6 @@
 """What a run does when it goes wrong: stops, skips or goes back, and with which bits it ends."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_too_many_in_a_row_stop_under_every_policy(tmp_path, policy):
     with pytest.raises(UserError, match=r"step 7: more than 2 steps left out in a row"):
         drive(run(policy, max_skipped=2), tmp_path, damaged=bad)
     assert [event["policy"] for event in events(tmp_path)] == [policy] * 3 + ["stop"]
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_a_checkpoint_between_them_does_not_start_the_count_anew(tmp_path, policy):
+    bad = dict.fromkeys([3, 4, 5, 6], np.nan)
+    config = dataclasses.replace(run(policy, max_skipped=2), checkpoint_every=1)
+    with pytest.raises(PreemptedError):
+        drive(config, tmp_path, damaged=bad, stop_after=4 if policy == "skip" else 6)
+    assert checkpoint.steps(tmp_path)[-1] in (3, 4)
+    with pytest.raises(UserError, match=r"step 5: more than 2 steps left out in a row"):
+        drive(config, tmp_path, damaged=bad)
 
 
 def test_steps_between_two_logged_ones_are_looked_at_too(tmp_path):

@@ -84,7 +84,12 @@ def toy_run(**changes) -> RunConfig:
 
 
 def drive(
-    run: RunConfig, workdir: Path, *, damaged=(), stop_after: int | None = None
+    run: RunConfig,
+    workdir: Path,
+    *,
+    damaged=(),
+    stop_after: int | None = None,
+    devices: int = 1,
 ) -> TrainState:
     """What `train` does around the loop, for the toy; the state of the last checkpoint.
 
@@ -93,9 +98,11 @@ def drive(
         workdir: resumes what is there.
         damaged: step -> target of the whole batch, see `batch_at`.
         stop_after: batches after which a stop is asked for.
+        devices: of the mesh.
     """
     optim, drill = run.optim_config(), run.health_config().drill_nan_step
-    start, step_fn, shapes, shardings, mesh = parts(optim, drill=drill)
+    start, step_fn, shapes, shardings, mesh = parts(optim, drill=drill, devices=devices)
+    mine = slice(jax.process_index(), None, jax.process_count())
     stop, drawn = StopRequest(), itertools.count(1)
 
     def first() -> TrainState:
@@ -109,7 +116,7 @@ def drive(
     def read_from(example: int):
         for k in itertools.count(example, BATCH):
             stop.asked |= next(drawn) == stop_after
-            yield batch_at(k, damaged=dict(damaged))
+            yield {name: x[mine] for name, x in batch_at(k, damaged=dict(damaged)).items()}
 
     while not run_loop(
         run,

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from cmrjax.core.distributed import barrier
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.manifest import MANIFEST, sha256
 from cmrjax.core.writer import write_json_atomic
@@ -52,34 +53,27 @@ def save(workdir: Path, step: int, state: PyTree, *, keep: int | None = None) ->
     if jax.process_index() == 0:
         shutil.rmtree(target, ignore_errors=True)  # an unfinished one of a killed run
         target.mkdir(parents=True)
-    _barrier(f"checkpoint-folder-{step}")
+    barrier(f"checkpoint-folder-{step}")
     ocp.save(_state_path(workdir, step), state)
     if jax.process_index() == 0:
         write_json_atomic(target / MANIFEST, {"step": step, "sha256": _hashes(target)})
         for old in steps(workdir)[: -keep or None] if keep else []:
             _remove(workdir, old)
-    _barrier(f"checkpoint-done-{step}")
+    barrier(f"checkpoint-done-{step}")
 
 
 def remove(workdir: Path, step: int) -> None:
     """Removes a checkpoint, in every process at the same time."""
-    _barrier(f"checkpoint-remove-{step}")
+    barrier(f"checkpoint-remove-{step}")
     if jax.process_index() == 0:
         _remove(workdir, step)
-    _barrier(f"checkpoint-removed-{step}")
+    barrier(f"checkpoint-removed-{step}")
 
 
 def _remove(workdir: Path, step: int) -> None:
     # The manifest goes first, so that a half-deleted step is never taken for a whole one.
     (folder(workdir, step) / MANIFEST).unlink()
     shutil.rmtree(folder(workdir, step), ignore_errors=True)
-
-
-def _barrier(name: str) -> None:
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)
 
 
 def _hashes(target: Path) -> dict[str, str]:

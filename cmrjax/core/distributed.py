@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+import numpy as np
 
 
 def use_compilation_cache() -> None:
@@ -18,6 +19,23 @@ def use_compilation_cache() -> None:
         return  # a read-only home: compile again, nothing else changes
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def barrier(name: str) -> None:
+    """Waits until every process is here; all have to come by, in one order."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+def any_process(answer: bool) -> bool:
+    """Whether one process at least says yes; all have to ask, and wait for each other."""
+    if jax.process_count() == 1:
+        return answer
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(np.int32(answer)).any())
 
 
 class StopRequest:
