@@ -178,7 +178,8 @@ def _assemble(
 ) -> dict[str, Any]:
     """Puts the kept studies together and gives the dataset its name."""
     kept_in = partial / "studies"
-    every = engine.summaries(kept_in)
+    # A stopped run may have kept what this one did not find: an archive that is too slow today.
+    every = [row for row in engine.summaries(kept_in) if row["study_id"] in official]
     rows = [row for row in every if row["records"]]
     rejected = Counter(job.rejected) + engine.total(every, "rejected")
     if not rows:

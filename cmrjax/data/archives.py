@@ -177,7 +177,7 @@ def _unpack(file: IO[bytes], folder: str) -> Listing:
     """Unpacks a compressed tar, or one compressed file, under numbers for names."""
     part = Path(f"{folder}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    part.mkdir(mode=0o700, parents=True)  # the archive's own rights are not known here
     rejected: Counter[str] = Counter()
     opener = _opener(file.read(8))
     file.seek(0)

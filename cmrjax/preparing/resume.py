@@ -35,6 +35,9 @@ def asked(args: argparse.Namespace, contract: DatasetContract) -> dict[str, str]
     Returns:
         Part, in words for a message -> its hash. Scans are known by their names, sizes and times,
         as reading an archive twice would cost what resuming saves; tables by their content.
+
+    Raises:
+        UserError: a table cannot be read; a file in a folder of them is not named.
     """
     parts: dict[str, object] = {
         _FLAGS_OF.get(field, f"--{field}" if field in _NAMED else f"contract ({field})"): value
@@ -135,8 +138,11 @@ def _listing(path: Path) -> str:
 
 
 def _content(path: Path | None) -> str | None:
-    """Of a table, or of a folder's texts with their names."""
+    """Of a table, or of a folder's texts with their names, which may be a patient's."""
     if path is None:
         return None
-    names = _files(path)
-    return _hash(b for n in names for b in (os.fsencode(n), Path(n).read_bytes()))
+    names = [name for name in _files(path) if os.path.isfile(name)]
+    try:
+        return _hash(b for n in names for b in (os.fsencode(n), Path(n).read_bytes()))
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from cmrjax import prepare
+from cmrjax.cli import run
 from cmrjax.core.errors import UserError
 from cmrjax.data import engine
+from cmrjax.data.reasons import Reason, Rejected
+from cmrjax.data.records import load_info
+from cmrjax.data.sources import dicom_export
 from cmrjax.preparing import resume
 from cmrjax.preparing.flags import build_parser
 from tests.data.builders import contract, write_cine
@@ -211,3 +215,38 @@ def test_an_output_that_cannot_be_written_is_named(scans, tmp_path):
     with pytest.raises(UserError, match="cannot be written") as caught:
         prepare.main(words(scans, tmp_path / "file" / "dataset"))
     assert "--output elsewhere" in str(caught.value)
+
+
+def test_a_folder_of_reports_is_refused_without_a_name_in_it(scans, tmp_path, monkeypatch, capsys):
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (reports / "erika.txt").write_text("Normal.")
+    (reports / "gone.txt").symlink_to(tmp_path / "nowhere")  # as editors leave them: no report
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    assert run("prepare", words(scans, tmp_path / "out", "--reports", str(reports))) == 2
+    line = capsys.readouterr().err
+    assert line == f"cmrjax prepare: error: {reports}: cannot be read: Permission denied\n"
+
+
+def test_a_study_that_is_not_found_again_is_left_out(scans, tmp_path, monkeypatch):
+    output, real = tmp_path / "out", dicom_export.study_of
+    with monkeypatch.context() as patch:
+        stop_at(patch, 9, "after")  # the mark, and all studies
+        with pytest.raises(KeyboardInterrupt):
+            prepare.main(words(scans, output))
+    assert len(list((tmp_path / "out.partial" / "studies").glob("*.json"))) == 4
+
+    def slow(path):
+        if "/d2/" in path:
+            raise Rejected(Reason.TOO_SLOW)
+        return real(path)
+
+    monkeypatch.setattr(dicom_export, "study_of", slow)
+    assert prepare.main(words(scans, output)) == 0
+    info = load_info(output)
+    assert info["counts"]["studies"] == 2
+    assert info["rejected"]["file.too_slow"] == len(list((scans / "d2").iterdir()))

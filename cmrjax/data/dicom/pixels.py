@@ -57,9 +57,10 @@ def _fill(into: np.ndarray, layout: Layout, frame: int, source: bytes | None) ->
             data, _ = files.read(layout.path, size, start)
         else:
             descriptor = os.open(layout.path, os.O_RDONLY)
-            done = os.preadv(descriptor, [into.data], start)
-            os.close(descriptor)
-            data = None if done == size else b""
+            try:
+                data = None if os.preadv(descriptor, [into.data], start) == size else b""
+            finally:
+                os.close(descriptor)
     except OSError:
         raise Rejected(Reason.UNREADABLE) from None
     if data is not None:
