@@ -6,7 +6,8 @@ value marked "not from the paper" below is DINO's own (Caron et al. 2021 and its
 mark says otherwise.
 
 What differs from DINO on purpose: no flip, which puts the right ventricle on the wrong side; no
-colour, blur and solarisation, for which contrast, brightness and noise stand; no drop path.
+colour, blur and solarisation, for which contrast, brightness and noise stand; no drop path; and
+gradients are clipped by the norm of all together, where DINO clips each parameter's by its own.
 
 The default form is for a dataset of 224 pixels or more, which `data.dataset` names. `:debug` is the
 same in small, on the demo's data; none of its values is from a paper.

@@ -80,7 +80,7 @@ def get_config(form: str = "frames") -> ConfigDict:
                 "decoder_depth": 4 if videos else 8,
                 "decoder_heads": 6 if videos else 16,
             },
-            # A network whose embeddings are this much alike has collapsed: the run stops.
+            # Not from the papers: a network whose embeddings are this much alike has collapsed.
             "health": {"policy": "stop", "min_spread": 0.005},
             "optim": {
                 # 1.5e-4 times the batch over 256.
