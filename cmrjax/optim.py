@@ -46,9 +46,10 @@ class OptimConfig:
         ema_decay: of the moving average of the weights that evaluators then take; 0 keeps none. It
             starts at the initial weights.
         accumulate: parts that a batch is cut into, one after another, their gradients averaged.
-            The same as the whole batch where the loss is a mean over examples. A contrastive loss
-            then knows the negatives of a part alone (caching in the objective is exact), and what
-            an objective moves in a step (a teacher, a centre) moves once a part.
+            The same as the whole batch where the loss is a mean over examples, also for what an
+            objective moves in a step (a teacher, a centre). A contrastive loss then knows the
+            negatives of a part alone (caching in the objective is exact), as Sinkhorn-Knopp and
+            KoLeo know its images.
     """
 
     learning_rate: float = 1e-3

@@ -185,7 +185,11 @@ def pass_over(state: TrainState, examples: int) -> TrainState:
 def _accumulated(
     loss_of: Callable, state: TrainState, batch: PyTree, key: jax.Array, *, parts: int, mesh: Mesh
 ) -> tuple[jax.Array, Aux, PyTree]:
-    """Mean loss, metrics and gradient over parts of a batch, taken one after another."""
+    """Mean loss, metrics, new `extra` and gradient over parts of a batch, one after another.
+
+    Every part starts from the step's own `extra`: a teacher moves once a step, and a running mean
+    over the batch (a centre) is the mean of those over the parts.
+    """
     # Every `parts`-th example makes a part, so that each is spread over the devices as they are.
     spread = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
     cut = jax.tree.map(
@@ -196,14 +200,17 @@ def _accumulated(
     )
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
 
-    def body(carry, inputs):
-        extra, total = carry
+    def body(total, inputs):
         number, part = inputs
         part_key = jax.random.fold_in(key, number)
-        (loss, aux), grads = gradient_of(state.params, extra, part, part_key, state.step)
-        return (aux.extra, jax.tree.map(jnp.add, total, grads)), (loss, aux.metrics)
+        (loss, aux), grads = gradient_of(state.params, state.extra, part, part_key, state.step)
+        return jax.tree.map(jnp.add, total, (aux.extra, grads)), (loss, aux.metrics)
 
-    start = (state.extra, jax.tree.map(jnp.zeros_like, state.params))
-    (extra, total), logged = jax.lax.scan(body, start, (jnp.arange(parts), cut))
+    def mean(total):
+        return total // parts if jnp.issubdtype(total.dtype, jnp.integer) else total / parts
+
+    start = jax.tree.map(jnp.zeros_like, (state.extra, state.params))
+    total, logged = jax.lax.scan(body, start, (jnp.arange(parts), cut))
+    extra, grads = jax.tree.map(mean, total)
     loss, metrics = jax.tree.map(lambda x: x.mean(axis=0), logged)
-    return loss, Aux(metrics, extra), jax.tree.map(lambda g: g / parts, total)
+    return loss, Aux(metrics, extra), grads

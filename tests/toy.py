@@ -31,14 +31,15 @@ class Network(nnx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Toy:
-    """The mean squared error of a network of two layers, with a teacher in `extra`."""
+    """The mean squared error of a network of two layers, with a teacher and a centre in `extra`."""
 
     def abstract(self):
         return nnx.eval_shape(lambda: Network(nnx.Rngs(0)))
 
     def init(self, key):
         params = nnx.to_pure_dict(nnx.state(Network(nnx.Rngs(key)), nnx.Param))
-        return params, {"teacher": jax.tree.map(jnp.copy, params), "batches": jnp.int32(0)}
+        teacher = jax.tree.map(jnp.copy, params)
+        return params, {"teacher": teacher, "centre": jnp.zeros(4), "batches": jnp.int32(0)}
 
     def loss(self, params, extra, batch, key, step):
         del key, step
@@ -46,7 +47,8 @@ class Toy:
         hidden = jnp.tanh(model.video(batch["x"]))
         loss = jnp.mean((model.head(hidden)[:, 0] - batch["y"]) ** 2)
         teacher = jax.tree.map(lambda t, p: 0.9 * t + 0.1 * p, extra["teacher"], params)
-        extra = {"teacher": teacher, "batches": extra["batches"] + 1}
+        centre = 0.9 * extra["centre"] + 0.1 * hidden.mean(axis=0)
+        extra = {"teacher": teacher, "centre": centre, "batches": extra["batches"] + 1}
         return loss, Aux({"embedding_spread": embedding_spread(hidden)}, extra)
 
 
