@@ -30,6 +30,24 @@ LEVELS = ("study", "clip")
 MAX_LOGIT_SCALE = 4.6052
 
 
+@jax.custom_vjp
+def held(log_scale: jax.Array) -> jax.Array:
+    """At most `MAX_LOGIT_SCALE`; beyond it, a gradient that leads back still passes.
+
+    CLIP clips the parameter itself. The gradient of a minimum is 0 there: a scale that has once
+    passed the bound would stay at 100 for good.
+    """
+    return jnp.minimum(log_scale, MAX_LOGIT_SCALE)
+
+
+def _held_gradient(log_scale: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    # Descent goes against the gradient: a positive one lowers the scale.
+    return (jnp.where((log_scale <= MAX_LOGIT_SCALE) | (cotangent > 0), cotangent, 0.0),)
+
+
+held.defvjp(lambda log_scale: (held(log_scale), log_scale), _held_gradient)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContrastiveConfig:
     """How videos and texts are compared.
@@ -74,10 +92,16 @@ class ContrastiveConfig:
                     where="config.objective",
                     fix=f"use {allowed}",
                 )
-        if not 0 <= self.token_drop < 1:
-            raise UserError(
-                f"token_drop = {self.token_drop}", where="config.objective", fix="give 0 to below 1"
-            )
+        wrong = {
+            "token_drop": (not 0 <= self.token_drop < 1, "give 0 to below 1"),
+            "undropped_tail": (not 0 <= self.undropped_tail <= 1, "give 0 to 1"),
+            "chunk": (self.chunk < 0, "give 0 or more"),
+            "cache_parts": (self.cache_parts < 1, "give 1 or more"),
+            "flood": (self.flood < 0, "give 0 or more"),
+        }
+        for key, (is_wrong, fix) in wrong.items():
+            if is_wrong:
+                raise UserError(f"{key} = {getattr(self, key)}", where="config.objective", fix=fix)
         if (self.positives == "findings") != bool(self.findings):
             raise UserError(
                 "positives 'findings' and findings go together", where="config.objective"
@@ -173,7 +197,7 @@ class Contrastive:
             parts,
         ).reshape(b * s, -1)
         pairs = self._pairs(batch)
-        scale = jnp.exp(jnp.minimum(model.logit_scale[...], MAX_LOGIT_SCALE))
+        scale = jnp.exp(held(model.logit_scale[...]))
         loss = pair_loss(
             z_video,
             z_text,
@@ -186,17 +210,17 @@ class Contrastive:
             chunk=self.config.chunk,
             mesh=self.mesh,
         )
+        videos, texts = pairs.rows["valid"], pairs.columns["valid"]
         metrics = {
             "logit_scale": scale,
-            "embedding_spread": embedding_spread(z_video),
-            "effective_rank": effective_rank(z_video),
-            "text_effective_rank": effective_rank(z_text),
+            "embedding_spread": embedding_spread(z_video, videos),
+            "effective_rank": effective_rank(z_video, videos),
+            "text_effective_rank": effective_rank(z_text, texts),
         }
         if self.config.form == "dense":
             whole = complete(pairs, self.config.relation)
             weight, _ = relation(whole.rows, whole.columns, self.config.relation)
-            texts = jnp.maximum(whole.columns["valid"].sum(), 1)
-            metrics["positives_per_text"] = (weight > 0).sum() / texts
+            metrics["positives_per_text"] = (weight > 0).sum() / jnp.maximum(texts.sum(), 1)
         if self.config.flood:
             metrics["unflooded_loss"] = loss
             loss = jnp.abs(loss - self.config.flood) + self.config.flood

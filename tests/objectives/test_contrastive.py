@@ -16,7 +16,7 @@ from cmrjax.models.text_encoder import TextEncoderConfig
 from cmrjax.models.two_tower import TwoTowerConfig
 from cmrjax.models.video_vit import VideoViTConfig
 from cmrjax.objectives.augment import AugmentConfig
-from cmrjax.objectives.contrastive import Contrastive, ContrastiveConfig
+from cmrjax.objectives.contrastive import MAX_LOGIT_SCALE, Contrastive, ContrastiveConfig, held
 from tests.models.networks import filled
 
 OFF = AugmentConfig(shift=0, zoom=0, gain=0, brightness=0, noise=0)
@@ -91,6 +91,13 @@ def test_the_scale_is_held_at_100_and_softmax_has_no_bias(batch):
     assert metrics["logit_scale"] == pytest.approx(100, rel=1e-4)
 
 
+@pytest.mark.parametrize(("log_scale", "lowers", "raises"), [(4.0, 1.0, -1.0), (9.0, 1.0, 0.0)])
+def test_a_scale_beyond_its_bound_can_come_back_and_goes_no_further(log_scale, lowers, raises):
+    assert float(held(jnp.float32(log_scale))) == pytest.approx(min(log_scale, MAX_LOGIT_SCALE))
+    assert float(jax.grad(held)(log_scale)) == lowers  # descent goes against a gradient above 0
+    assert float(jax.grad(lambda x: -held(x))(log_scale)) == raises
+
+
 def test_sigmoid_has_a_bias_and_positives_may_be_a_studys_own_alone(batch):
     made = objective(loss="sigmoid", positives="study")
     for bias in (-10.0, 0.0):
@@ -110,6 +117,13 @@ def test_clips_of_one_study_are_each_positives_and_never_negatives(batch):
     expected = (5 * math.log1p(math.exp(-2)) + 4 * math.log1p(math.exp(2))) / 3
     assert found == pytest.approx(expected, rel=1e-4)
     assert metrics["positives_per_text"] == pytest.approx(5 / 3)
+    # What only pads the batch, a clip and a text, is in no measure of health either.
+    padded = batch | {name: batch[name].copy() for name in ("clips", "tokens")}
+    padded["clips"][1, 1] = 255
+    padded["tokens"][1, 1] = [2, 8, 8]
+    _, again, _ = run(made, padded, **changed)
+    for name in ("embedding_spread", "effective_rank", "text_effective_rank"):
+        assert again[name] == pytest.approx(metrics[name], rel=1e-5), name
 
 
 def test_equal_findings_or_alike_reports_make_positives(batch):
@@ -192,8 +206,10 @@ def test_choices_that_do_not_go_together_are_refused():
         ContrastiveConfig(positives="findings")
     with pytest.raises(UserError, match="leaves study_pool 'gated' untrained"):
         objective(level="clip", study_pool="gated")
-    with pytest.raises(UserError, match="give 0 to below 1"):
-        ContrastiveConfig(token_drop=1.0)
+    numbers = {"token_drop": 1.0, "undropped_tail": 1.5, "chunk": -1, "cache_parts": 0, "flood": -1}
+    for key, value in numbers.items():
+        with pytest.raises(UserError, match=rf"config\.objective: {key} = {value}; give [01]"):
+            ContrastiveConfig(**{key: value})
     divided = dataclasses.replace(OBJECTIVE.model.video, attention="divided")
     with pytest.raises(UserError, match="only a ViT with joint attention can drop tokens"):
         dataclasses.replace(

@@ -126,7 +126,9 @@ def _likeness(rows: Side, columns: Side, config: RelationConfig) -> jax.Array:
     if config.positives == "statement":
         same = rows["statements"][:, :, None] == columns["statement"][None, None, :]
         return same.any(axis=1).astype(jnp.float32)
-    cosine = _unit(rows["features"]) @ _unit(columns["features"]).T
+    # Not rounded to TF32's 10 bits, in which equal vectors may miss a threshold of 1.
+    features = _unit(rows["features"]), _unit(columns["features"]).T
+    cosine = jnp.matmul(*features, precision=jax.lax.Precision.HIGHEST)
     alike = cosine >= config.threshold - 1e-6  # equal vectors may have a cosine just below 1
     if config.positives == "findings":
         return alike.astype(jnp.float32)
