@@ -1,6 +1,7 @@
 """The parts of a run that depend on its objective: how examples are drawn, and the objective."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,9 @@ from cmrjax.objectives.multitask import Multitask, MultitaskConfig
 from cmrjax.objectives.supervised import Supervised, SupervisedConfig
 
 T = TypeVar("T")
+
+# The kind of label that each list of an objective's section holds.
+LABEL_KINDS = {"findings": "binary", "binary": "binary", "regression": "regression"}
 
 
 def label_tasks(run: RunConfig) -> tuple[str, ...]:
@@ -54,6 +58,7 @@ def make_examples(
             where="config.objective",
             fix=f"use some of {sorted(info)}",
         )
+    _check_kinds(run, {task: info[task]["kind"] for task in tasks})
     masks = False
     if run.objective_name == "multitask":
         config = _own_section(MultitaskConfig, run)
@@ -74,6 +79,17 @@ def make_examples(
         masks=masks,
         report_vectors=run.objective.get("positives") == "similarity",
     )
+
+
+def _check_kinds(run: RunConfig, kinds: Mapping[str, str]) -> None:
+    for key, kind in LABEL_KINDS.items():
+        for task in run.objective.get(key, ()):
+            if kinds.get(task, kind) != kind:
+                raise UserError(
+                    f"{task!r} is a label of kind {kinds[task]}",
+                    where=f"config.objective.{key}",
+                    fix=f"name labels of kind {kind}",
+                )
 
 
 def _own_section(kind: type[T], run: RunConfig) -> T:
@@ -99,6 +115,9 @@ def make_objective(
         source: gives the label statistics that a supervised objective standardises with; None
             leaves them at 0 and 1, which is enough for its network.
         mesh: of the run; None is enough for its network.
+
+    Raises:
+        UserError: its parts do not fit, or a label has nothing to standardise with.
     """
     clip = (contract.clip_frames, contract.crop_size, contract.crop_size)
     video = video_config(run, clip=clip)
@@ -124,6 +143,12 @@ def make_objective(
             k = len(config.regression)
             config = dataclasses.replace(config, mean=(0.0,) * k, std=(1.0,) * k)
         return Supervised(model=video, config=config, augment=augment)
+    if video.clip[0] == 1 < contract.clip_frames:
+        raise UserError(
+            f"objective {name!r} does not take clips frame by frame",
+            where="config.model.frames_as_images",
+            fix="set it to False, or data.clip_frames to 1",
+        )
     text = {k: v for k, v in run.text.items() if k not in TOKENIZER_KEYS}
     text_section = text | {"vocabulary": vocabulary, "max_tokens": contract.max_tokens}
     model = TwoTowerConfig(
@@ -142,9 +167,16 @@ def _with_statistics(
 ) -> SupervisedConfig:
     members = select_studies(source, dataclasses.replace(run.data_config(), split="train"))
     labels = [source[study.rows[0]]["labels"] for study in members]
-    values = np.array([[row[task] for task in config.regression] for row in labels], np.float64)
-    return dataclasses.replace(
-        config,
-        mean=tuple(np.nanmean(values, axis=0).tolist()) if config.regression else (),
-        std=tuple(np.nanstd(values, axis=0).tolist()) if config.regression else (),
-    )
+    mean, std = [], []
+    for task in config.regression:
+        values = np.array([row[task] for row in labels], np.float64)
+        known = values[np.isfinite(values)]
+        if not len(known) or not known.std() > 0:
+            raise UserError(
+                f"{task!r} has no two different values among the training patients",
+                where="config.objective.regression",
+                fix="leave it out",
+            )
+        mean.append(float(known.mean()))
+        std.append(float(known.std()))
+    return dataclasses.replace(config, mean=tuple(mean), std=tuple(std))

@@ -191,11 +191,21 @@ def make_tokenizer(run: RunConfig, source: RecordSource) -> Tokenizer:
     """The given vocabulary, or one trained on the training patients' reports.
 
     Under cross-validation "training" means the fold's: nothing of a test patient's text is seen.
+
+    Raises:
+        UserError: the training patients have no text, or it does not make a vocabulary.
     """
-    if vocabulary := run.text.get("vocabulary", ""):
-        return wordpiece.from_vocabulary(
-            Path(vocabulary), lowercase=run.text.get("lowercase", True)
-        )
     data = dataclasses.replace(run.data_config(), split="train")
     texts = report_sentences(source, select_studies(source, data), data)
+    if vocabulary := run.text.get("vocabulary", ""):
+        tokenizer = wordpiece.from_vocabulary(
+            Path(vocabulary), lowercase=run.text.get("lowercase", True)
+        )
+        if next(texts, None) is None:  # without a pair every loss would be 0, and nothing learned
+            raise UserError(
+                f"no report of the training patients has a sentence in {data.report_sections}",
+                where="config.data.report_sections",
+                fix="name sections that the reports have, or prepare the dataset with --reports",
+            )
+        return tokenizer
     return wordpiece.train_tokenizer(texts, vocabulary_size=run.text.get("vocabulary_size", 1000))
