@@ -206,3 +206,11 @@ def test_a_transductive_run_pretrains_once_and_never_on_labels(tmp_path):
 def test_twins_are_not_scored():
     source = SimpleNamespace(info={"near_duplicates": [{"patient_a": "a", "patient_b": "b"}]})
     assert acdc_pretraining.twins(source) == {"a", "b"}  # pyright: ignore
+    # A task lacks the patients whose label is not known, so that cases are told by their ids.
+    ids, values = np.array(["c", "b", "d"]), np.arange(3.0)
+    part = Predictions("e", "mae", "lvef", "regression", ids, ids, values, values)
+    (left,) = acdc_pretraining.without(frozenset({"a", "b"}), [part])
+    assert left.patient_id.tolist() == ["c", "d"]
+    assert left.prediction.tolist() == [0, 2]
+    (left,) = acdc_pretraining.without(frozenset(), [part])
+    assert left.patient_id.tolist() == ids.tolist()

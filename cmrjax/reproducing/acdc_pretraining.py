@@ -7,7 +7,7 @@ linear probe) and trained end to end on the labels, over patient-level folds.
 import importlib
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,8 +124,7 @@ def run(plan: Plan) -> Path:
 def fold_predictions(plan: Plan, source: RecordSource, fold: int) -> Iterator[Predictions]:
     """What every arm says of a fold's test patients."""
     cohorts = [read_cohort(source, split=s, fold=(fold, FOLDS)) for s in linear_probe.SPLITS]
-    kept = np.array([p not in twins(source) for p in cohorts[-1].patient_id])
-    keep = lambda parts: (p.take(np.flatnonzero(kept)) for p in parts)  # noqa: E731
+    keep = lambda parts: without(twins(source), parts)  # noqa: E731
     for arm in ARMS:
         encoder = load_encoder(plan.run_folder(arm, fold), name=arm)
         yield from keep(probe(encoder, cohorts))
@@ -144,6 +143,12 @@ def twins(source: RecordSource) -> frozenset[str]:
     """
     pairs = source.info.get("near_duplicates", [])
     return frozenset(pair[key] for pair in pairs for key in ("patient_a", "patient_b"))
+
+
+def without(patients: frozenset[str], parts: Iterable[Predictions]) -> Iterator[Predictions]:
+    """The predictions of everyone else. Cases are told by id: a task lacks those not labelled."""
+    for part in parts:
+        yield part.take(np.flatnonzero(~np.isin(part.patient_id, sorted(patients))))
 
 
 def probe(encoder: Encoder, cohorts: Sequence[Cohort]) -> list[Predictions]:
@@ -198,4 +203,4 @@ def trivial(cohorts: Sequence[Cohort]) -> Iterator[Predictions]:
 
 def _of(test: Cohort, encoder: str, task: str, kind: str, value: np.ndarray) -> Predictions:
     ids = (test.patient_id, test.study_id)
-    return Predictions(EVALUATOR, encoder, task, kind, *ids, test.labels[task], value)
+    return Predictions(EVALUATOR, encoder, task, kind, *ids, test.labels[task], value).known()
