@@ -28,8 +28,8 @@ def apart(clip: tuple[int, int, int], frames: int) -> int:
 def over_frames(x: jax.Array, k: int) -> jax.Array:
     """Vectors of frames as one of a clip: the first terms of their cosine series over the cycle.
 
-    They are the mean, what changes from the cycle's begin to its end (of two frames, half their
-    difference), and what differs in its middle, which is end-systole.
+    They are the mean, what changes from the cycle's begin to its end (of two frames, their
+    difference times cos(pi / 4) / 2), and what differs in its middle, which is end-systole.
 
     Args:
         x: `[b * k, d]`, the k frames of a clip one after the other.

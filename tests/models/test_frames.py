@@ -13,8 +13,8 @@ from cmrjax.models.video_vit import VideoViT, VideoViTConfig
 FRAME = VideoViTConfig(size=(16, 1, 2), tubelet=(1, 4, 4), clip=(1, 8, 8), remat="none")
 
 
-def test_two_frames_are_their_mean_and_half_their_difference_by_hand():
-    # cos(pi / 4) = -cos(3 pi / 4) = .7071: (a - b) / 2 * .7071 * ... per k = 2 terms.
+def test_two_frames_are_their_mean_and_a_share_of_their_difference_by_hand():
+    # cos(pi / 4) = -cos(3 pi / 4) = .7071: the second term is .7071 * (a - b) / 2.
     a, b = np.array([1.0, 4.0]), np.array([3.0, 0.0])
     found = over_frames(jnp.asarray([a, b]), 2)[0]
     half = np.cos(np.pi / 4) / 2
