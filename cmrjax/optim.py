@@ -29,7 +29,7 @@ class OptimConfig:
         learning_rate: at the end of the warm-up.
         schedule: what follows it, one of `SCHEDULES`. 'rsqrt' falls as `sqrt(t / (t + n))` after n
             further steps, t being `timescale` (Zhai et al. 2022, section 3.3).
-        warmup_steps: linear warm-up from 0.
+        warmup_steps: linear warm-up from 0; at most half of the run.
         cooldown_steps: of 'rsqrt' and 'constant', linear to the last rate at the end of the run.
         timescale: of 'rsqrt', in steps.
         final_ratio: learning rate at the last step, as a share of `learning_rate`; without a
@@ -43,8 +43,8 @@ class OptimConfig:
             See `layer_scales`.
         frozen: patterns of paths, such as 'video/trunk/*', or of whole parts, such as 'text', that
             stay bit for bit as they are.
-        ema_decay: of the moving average of the weights that evaluators then take; 0 keeps none. It
-            starts at the initial weights.
+        ema_decay: of the moving average of the weights that evaluators then take (of DINO they take
+            the teacher); 0 keeps none. It starts at the initial weights.
         accumulate: parts that a batch is cut into, one after another, their gradients averaged.
             The same as the whole batch where the loss is a mean over examples, also for what an
             objective moves in a step (a teacher, a centre). A contrastive loss then knows the
