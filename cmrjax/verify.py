@@ -32,12 +32,18 @@ def verify_dataset(directory: Path) -> tuple[int, list[str]]:
     Returns:
         How many records are whole, and a line for each thing that is wrong, file names first. A
         shard is left at its first damaged record: behind a wrong length nothing can be found.
+
+    Raises:
+        CorruptDataError: a file that describes the records is missing or damaged.
     """
-    load_contract(directory)
-    load_info(directory)
+    try:
+        load_contract(directory)
+        load_info(directory)
+        patients = load_splits(directory).assignment.keys()
+    except UserError as error:  # elsewhere it may be the wrong folder; this one is a dataset
+        raise CorruptDataError(error.what, where=error.where, fix=error.fix) from None
     features, paths = load_features(directory), shard_paths(directory)
     lengths, index = shard_lengths(directory), load_index(directory)
-    patients = load_splits(directory).assignment.keys()
     wrong, whole = [], 0
     with progress(total=sum(lengths), unit="record", description="verify") as bar:
         for shard, path in enumerate(paths):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from cmrjax import verify
+from cmrjax.cli import run
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.data import tfrecord
 from cmrjax.data.records import INDEX_FILE, RecordSource, load_index, shard_paths, studies
@@ -130,6 +131,13 @@ def test_missing_shard_and_missing_dataset(copy, tmp_path, capsys):
         RecordSource(tmp_path / "nowhere")
     with pytest.raises(UserError, match="no dataset, no workdir"):
         verify.main([str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", ["splits.json", "dataset.json", "contract.json"])
+def test_a_damaged_description_of_the_dataset_is_damage(copy, name, capsys):
+    (copy / name).write_text("{")
+    assert run("verify", [str(copy)]) == 3
+    assert name in capsys.readouterr().err
 
 
 def test_a_damaged_description_of_the_stacks_is_found(copy):
