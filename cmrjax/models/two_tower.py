@@ -24,8 +24,9 @@ class TwoTowerConfig:
         video: the video tower.
         text: the text tower.
         joint: width of the joint embedding space.
-        init_temperature: softmax temperature at the start; its inverse is the logit scale.
-        init_bias: logit bias at the start, used by the sigmoid loss alone.
+        init_temperature: at the start; its inverse is the logit scale. 0.07 is published for the
+            softmax (Radford et al. 2021), 0.1 for the sigmoid loss (Zhai et al. 2023).
+        init_bias: logit bias at the start, used by the sigmoid loss alone; -10 is published.
         study_pool: how a study's cines become one vector: the 'mean' of their unit vectors, or
             'gated' attention over what the tower makes of them (`GatedAttentionPool`).
     """
@@ -41,6 +42,12 @@ class TwoTowerConfig:
         if self.study_pool not in STUDY_POOLS:
             raise UserError(
                 f"study_pool = {self.study_pool!r}", where="config.model", fix=f"use {STUDY_POOLS}"
+            )
+        if self.init_temperature <= 0 or self.joint < 1:
+            raise UserError(
+                f"init_temperature = {self.init_temperature}, joint = {self.joint}",
+                where="config.model",
+                fix="give a temperature above 0, and a width of 1 or more",
             )
 
 

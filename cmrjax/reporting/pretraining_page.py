@@ -41,8 +41,11 @@ NOTES = """\
 - Patients whose frames another patient has as well (ACDC holds a pair) are not scored."""
 WHOLE = """\
 - MAE and DINO are **transductive**: pretrained once, on the frames of all patients, those of the
-  test folds among them. They saw no label. `end to end` saw its fold's training patients alone."""
-INSIDE = "- Everything is trained on its fold's training patients alone."
+  test folds among them. They saw no label. `end to end` and its own head saw their fold's training
+  patients alone; probes are fitted on the validation patients, too."""
+INSIDE = """\
+- Every network is trained on its fold's training patients alone; so is the own head of
+  `end to end`, where probes are fitted on the validation patients, too."""
 
 
 def write_table(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from cmrjax.core.errors import UserError
 from cmrjax.models.heads import StudyRegressor, StudyRegressorConfig
 from cmrjax.models.pooling import l2_normalise, masked_mean
 from cmrjax.models.text_encoder import TextEncoderConfig
@@ -61,6 +62,12 @@ def test_the_temperature_starts_where_the_config_says():
     scale, bias = jax.jit(lambda: (init().logit_scale[...], init().logit_bias[...]))()
     assert float(jnp.exp(scale)) == pytest.approx(1 / 0.07)
     assert float(bias) == -3
+
+
+@pytest.mark.parametrize("wrong", [{"init_temperature": 0.0}, {"joint": 0}])
+def test_a_space_that_cannot_be_is_named(wrong):
+    with pytest.raises(UserError, match=r"config\.model: init_temperature = .*; give"):
+        TwoTowerConfig(video=VIDEO, text=TEXT, **wrong)
 
 
 def test_pooling_known_answers():
