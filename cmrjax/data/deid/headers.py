@@ -53,7 +53,11 @@ IDENTIFYING: Mapping[int, str] = {
 _STUDY_DATE, _ACQUISITION_DATE = 0x00080020, 0x00080022
 _NAME, _ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 # What sites write where an id was removed: one "patient" of all of them would be wrong.
-_NO_ID = frozenset(("", "0", "anon", "anonymous", "anonymized", "anonymised", "unknown", "none"))
+_NO_ID = frozenset(
+    """anon anonymous anonymized anonymised deidentified de-identified removed deleted withheld
+    unknown unspecified none null nil na n/a""".split()  # noqa: SIM905
+)
+_FILLING = "0xX.-_*? "  # an id of these alone was overwritten
 
 Identifier = tuple[int, str]
 
@@ -92,7 +96,7 @@ def patient_key(identifiers: Iterable[Identifier]) -> str | None:
     """
     pairs = list(identifiers)
     held = sorted(text.strip() for tag, text in pairs if tag == _ID)
-    ids = [text for text in held if text.lower() not in _NO_ID]
+    ids = [text for text in held if not _is_removed(text)]
     return ids[0] if ids else person_key(pairs)
 
 
@@ -108,5 +112,9 @@ def person_key(identifiers: Iterable[Identifier]) -> str | None:
             held[tag].add(text.strip())
     names = sorted(" ".join(text.lower().replace("^", " ").split()) for text in held[_NAME])
     days = sorted(str(day) for text in held[_BIRTH_DATE] if (day := day_of(text)))
-    names = [name for name in names if name not in _NO_ID]
+    names = [name for name in names if not _is_removed(name)]
     return f"{names[0]}\0{days[0]}" if names and days else None
+
+
+def _is_removed(text: str) -> bool:
+    return text.lower() in _NO_ID or not text.strip(_FILLING)

@@ -41,6 +41,10 @@ def test_a_patient_is_told_by_id_then_by_name_and_birth_date():
     # A name alone tells nobody apart, and a wiped id would make one patient of all.
     assert patient_key([(NAME, "Doe^Jo")]) is None
     assert patient_key([(ID, "0"), (NAME, "Anonymous"), (BIRTH, "19500101")]) is None
+    for wiped in ("", "000000", "XXX-XX", "N/A", "Removed"):
+        assert patient_key([(ID, wiped), (NAME, "Doe^Jo"), (BIRTH, "19500101")]) == jo
+        assert patient_key([(ID, wiped)]) is None
+    assert patient_key([(ID, "X0012")]) == "X0012"
     assert person_key([(NAME, "DOE^JO"), (BIRTH, "19500101"), (ID, "P1")]) == jo
     assert person_key([(NAME, "DOE^JO"), (ID, "P1")]) is None
 
