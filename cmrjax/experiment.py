@@ -17,6 +17,7 @@ from cmrjax.data import tokenizer as wordpiece
 from cmrjax.data.contract import InputContract
 from cmrjax.data.pipeline import DataConfig, report_sentences, select_studies
 from cmrjax.data.records import RecordSource
+from cmrjax.data.reports import SECTIONS
 from cmrjax.health import HealthConfig
 from cmrjax.models.pretrained.config import PretrainedConfig, pretrained_config
 from cmrjax.models.video import VideoConfig, video_config_from
@@ -123,6 +124,12 @@ def _check_text(run: RunConfig, data: DataConfig) -> None:
             "positives 'statement' with texts of several sentences",
             where="config.objective.positives",
             fix="use 'study', 'findings' or 'similarity', or data.sentences_per_text = 1",
+        )
+    if unknown := sorted(set(data.report_sections) - set(SECTIONS)):
+        raise UserError(
+            f"no section of a report is called {unknown}",
+            where="config.data.report_sections",
+            fix=f"use some of {SECTIONS}",
         )
     for key, least in (("sentences_per_text", 1), ("sentences", 1), ("cines", 1)):
         if getattr(data, key) < least:

@@ -65,3 +65,9 @@ def test_a_given_vocabulary_without_any_text_is_refused(source, tmp_path):
     run, _ = parts(source, text=text, data=data | {"report_sections": ("technique",)})
     with pytest.raises(UserError, match=r"report_sections: no report .*\('technique',\)"):
         make_tokenizer(run, source)
+
+
+def test_a_section_that_no_report_has_is_named(source):
+    data = tiny_config(source.directory)["data"] | {"report_sections": ("finding", "impression")}
+    with pytest.raises(UserError, match=r"no section of a report is called \['finding'\]; use"):
+        parts(source, data=data)
