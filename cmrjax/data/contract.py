@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cmrjax.core.errors import UserError
+from cmrjax.core.writer import write_bytes_atomic
 
 CONTRACT_FILE = "contract.json"
 VIEWS = ("sax", "2ch", "3ch", "4ch", "lvot", "unknown")
@@ -126,7 +127,8 @@ def save_checkpoint_contract(
         input: the model's own input.
     """
     parts = {"input": asdict(input)} | ({"dataset": asdict(dataset)} if dataset else {})
-    (Path(workdir) / CONTRACT_FILE).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(parts, indent=2, sort_keys=True) + "\n"
+    write_bytes_atomic(Path(workdir) / CONTRACT_FILE, text.encode())
 
 
 def load_checkpoint_contract(workdir: Path) -> tuple[DatasetContract, InputContract]:

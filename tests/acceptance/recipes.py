@@ -71,6 +71,11 @@ RECIPES: dict[str, tuple[dict[str, dict[str, Any]], int, bool]] = {
     "sentences, own study; same statements masked": ({"objective": {"others": "mask"}}, 1, False),
     "one sentence a study": ({"data": {"sentences": 1}}, 1, False),
     "temperature .02": ({"model": {"init_temperature": 0.02}}, 1, False),
+    "sigmoid from SigLIP's start": (
+        {"objective": {"loss": "sigmoid"}, "model": {"init_temperature": 0.1, "init_bias": -10.0}},
+        1,
+        False,
+    ),
     "no warm-up": ({"optim": {"warmup_steps": 0}}, 1, False),
     "half of the tokens dropped": ({"objective": {"token_drop": 0.5}}, 1, False),
     MAE_FIRST: ({}, 1, False),
