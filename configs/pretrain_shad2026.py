@@ -10,6 +10,8 @@ Values marked [?] are not in the paper: they are ours. What differs from the pap
 flip, which puts the right ventricle on the wrong side, and mild changes of contrast for AugMix.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 MVIT = {
@@ -48,7 +50,7 @@ def get_config(form: str = "") -> ConfigDict:
     debug = form == "debug"
     # 600 epochs of 14,073 scans in batches of 4 GPUs x 32.
     steps = 40 if debug else 600 * 14_073 // 128
-    config = ConfigDict(
+    config: Any = ConfigDict(
         {
             "data": {
                 "dataset": "runs/demo/dataset" if debug else "",
