@@ -228,7 +228,7 @@ def markdown(found: Sequence[dict[str, Any]]) -> str:
         "|---|" + "---|" * (STEPS // EVERY + 4),
     ]
     for run in (r for r in found if r["seed"] == 0):
-        curve = [values[0] for values in run["zero_shot"].values()]
+        curve = [run["zero_shot"][str(step)][0] for step in range(EVERY, STEPS + 1, EVERY)]
         minutes = run["cpu_s"] / 60
         first, last = run["loss"]
         lines.append(
