@@ -214,7 +214,7 @@ def run_studies(
     )
     with bar:
         work = StudyBatch(process, settings, folder)
-        for done, nothing in map_batches(executor, work, left, size=4, workers=workers):
+        for done, nothing in map_batches(executor, work, left, size=1, workers=workers):
             empty += nothing
             bar.set_postfix(rejected=empty, refresh=False)
             bar.update(done)
