@@ -131,8 +131,9 @@ def run_recipe(
     begin = time.process_time()  # of every thread: other work on the machine does not count
     if name == MAE_FIRST:
         before = config | {"objective": MAE, "text": {}}
-        train(run_config(before), home / "mae")
-        config["pretrained"] = {"workdir": str(home / "mae")}
+        first = home.with_name(f"{home.name}_first")
+        train(run_config(before), first)
+        config["pretrained"] = {"workdir": str(first)}
     train(run_config(config), home)
     seconds = time.process_time() - begin
     how = metrics.Resampling(split="test", step=STEPS, n_bootstrap=1000)
