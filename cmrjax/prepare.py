@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError, without_text
+from cmrjax.core.memory import keep_freed_memory
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import DatasetContract
 from cmrjax.data.deid import allowlist
@@ -48,6 +49,7 @@ def main(argv: list[str]) -> int:
     output = args.output.resolve()
     partial = output.with_name(output.name + ".partial")
     workers = open_workers(args, partial)
+    keep_freed_memory()
     wanted = resume.asked(args, contract)
     if resume.is_done(output, partial, wanted):
         shutil.rmtree(partial)

@@ -26,6 +26,7 @@ from cmrjax.benchmarks import plain_ingest, studies
 from cmrjax.benchmarks.row import Row
 from cmrjax.benchmarks.timing import in_turn
 from cmrjax.core.errors import UserError
+from cmrjax.core.memory import keep_freed_memory
 from cmrjax.data import engine
 from cmrjax.data.deid.ids import public_hasher
 from cmrjax.data.dicom import read_stored
@@ -51,6 +52,7 @@ def run(only: tuple[str, ...] = (), *, data: Path | None = None) -> Iterator[Row
         only: words; all rows without any.
         data: folder of Sunnybrook's images, or of archives of them; without it, phantoms.
     """
+    keep_freed_memory()  # as `prepare` does; both rivals have it
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         one = studies.write_one(base / "one", matrix=MATRIX)
@@ -236,7 +238,8 @@ def memory_row(scratch: Path, *, count: int = LONG_STUDY, matrix: int = LONG_MAT
 
 
 def _alone(function: Callable, argument: object) -> float:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    start = {"mp_context": get_context("spawn"), "initializer": keep_freed_memory}
+    with ProcessPoolExecutor(1, **start) as process:
         return process.submit(function, argument).result()
 
 

@@ -33,6 +33,7 @@ from cmrjax.core.errors import (
     UserError,
     without_text,
 )
+from cmrjax.core.memory import keep_freed_memory
 from cmrjax.data import engine
 from cmrjax.data.deid.ids import Hasher, keyed_hasher
 from cmrjax.data.study import StudyTask
@@ -146,6 +147,10 @@ class _Work(beam.DoFn):
 
     def __init__(self, function: Callable[[Sequence[Any]], Any], folder: Path):
         self._function, self.folder = function, folder
+
+    def setup(self) -> None:
+        """Beam's name for what a worker does once, before its first element."""
+        keep_freed_memory()
 
     def process(self, place: tuple[int, int, int]) -> None:
         """Beam's name for what is done with an element.

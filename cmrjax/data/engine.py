@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from cmrjax.core.clock import progress
 from cmrjax.core.errors import CmrjaxError, UserError
+from cmrjax.core.memory import keep_freed_memory
 from cmrjax.data import tfrecord
 from cmrjax.data.duplicates import looks
 from cmrjax.data.shards import PackedRecord
@@ -51,6 +52,7 @@ Workers = Executor | BatchRunner | None
 def _worker_start() -> None:
     # Ctrl-C goes to the whole group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -7,6 +7,7 @@ first that tells all images apart gives the order; what was scanned twice counts
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,11 +47,14 @@ def cycle_of(images: Sequence[Image], rejected: Counter[str]) -> tuple[Image, ..
 
 
 def _why_no_cine(images: Sequence[Image], phases: Sequence[Image]) -> str | None:
-    if views.names_other_imaging(images[0].series_description):
+    if views.names_other_imaging(images[0].shared.series_description):
         return "named_other_imaging"
-    if any(_PHASE_IMAGE_TYPES.intersection(image.image_type) for image in images):
+    if any(_PHASE_IMAGE_TYPES.intersection(image.shared.image_type) for image in images):
         return "flow"
-    if len({i.inversion_time for i in images if not math.isnan(i.inversion_time)}) > 1:
+    if (
+        len({i.shared.inversion_time for i in images if not math.isnan(i.shared.inversion_time)})
+        > 1
+    ):
         return "varying_inversion_time"
     if len(phases) < MIN_PHASES:
         return "one_phase" if len(images) == 1 else "few_phases"
@@ -62,10 +66,10 @@ def _why_no_cine(images: Sequence[Image], phases: Sequence[Image]) -> str | None
 
 def _has_hole(phases: Sequence[Image], time: Callable[[Image], float]) -> bool:
     """Whether a part of the cycle is missing between two phases."""
-    times = np.array([time(image) for image in phases])
-    steps = np.diff(times)
-    if np.isnan(times).any() or (steps <= 0).any():
+    times = [time(image) for image in phases]
+    if any(map(math.isnan, times)) or any(b <= a for a, b in pairwise(times)):
         return False
+    steps = np.diff(times)
     return bool(steps.max() > _HOLE * (times[-1] - times[0] + np.median(steps)))
 
 
@@ -73,7 +77,7 @@ def _last_round(images: Sequence[Image]) -> Sequence[Image]:
     """Of a position scanned several times in one series, the last whole time."""
     rounds: dict[float, list[Image]] = defaultdict(list)
     for image in images:
-        rounds[image.acquisition].append(image)
+        rounds[image.shared.acquisition].append(image)
     sizes = {len(members) for members in rounds.values()}
     if len(rounds) == 1 or len(sizes) > 1 or min(sizes) < MIN_PHASES or math.nan in rounds:
         return images

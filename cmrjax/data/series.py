@@ -39,21 +39,20 @@ class Cine:
 
 
 def _same_plane(a: Image, b: Image) -> bool:
-    same_grid = (a.rows, a.columns, a.spacing) == (b.rows, b.columns, b.spacing)
-    return same_grid and (
-        a.orientation == b.orientation or geometry.parallel(a.orientation, b.orientation)
-    )
+    same_grid = (a.rows, a.columns, a.shared.spacing) == (b.rows, b.columns, b.shared.spacing)
+    return same_grid and geometry.parallel(a.shared.orientation, b.shared.orientation)
 
 
 def _parallel_groups(images: Iterable[Image]) -> list[list[Image]]:
     groups: list[list[Image]] = []
+    known: dict[tuple, list[Image]] = {}  # what scanners repeat word for word is compared once
     for image in images:
-        for group in groups:
-            if _same_plane(group[0], image):
-                group.append(image)
-                break
-        else:
-            groups.append([image])
+        plane = (image.rows, image.columns, image.shared.spacing, image.shared.orientation)
+        if plane not in known:
+            known[plane] = next((group for group in groups if _same_plane(group[0], image)), [])
+            if not known[plane]:
+                groups.append(known[plane])
+        known[plane].append(image)
     return groups
 
 
@@ -64,17 +63,18 @@ def _split_series(
     out = []
     for group in _parallel_groups(sorted(images, key=scan_order)):
         try:
-            direction = geometry.normal(group[0].orientation)
+            direction = geometry.normal(group[0].shared.orientation)
         except ValueError:
             rejected["no_geometry"] += 1
             continue
-        places = [geometry.position(i.position, direction) for i in group]
+        along = {p: geometry.position(p, direction) for p in {i.position for i in group}}
+        places = [along[i.position] for i in group]
         found = []
         for members in geometry.group_positions(places):
             if phases := cycle_of([group[i] for i in members], rejected):
                 found.append(Cine("", phases, places[members[0]]))
         if found:
-            names = views.readings(group[0].series_description)
+            names = views.readings(group[0].shared.series_description)
             plane = planes.Group(names, direction, tuple(c.position_mm for c in found))
             out.append((plane, found))
     return out
@@ -88,7 +88,7 @@ def _number(stack: Sequence[Cine], rejected: Counter[str]) -> list[Cine]:
     for members in _slices([c.position_mm for c in whole]):
         same = sorted(
             (whole[i] for i in members),
-            key=lambda c: (c.images[0].series_number, c.images[0].series_uid),
+            key=lambda c: (c.images[0].shared.series_number, c.images[0].shared.series_uid),
         )
         rejected["repeated"] += len(same) - 1
         kept.append(same[-1])
@@ -129,8 +129,8 @@ def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
         for i in sorted(images, key=lambda i: i.path, reverse=True)
     }
     by_series: dict[str, list[Image]] = defaultdict(list)
-    for image in sorted(unique.values(), key=lambda i: (i.series_uid, i.path)):
-        by_series[image.series_uid].append(image)
+    for image in sorted(unique.values(), key=lambda i: (i.shared.series_uid, i.path)):
+        by_series[image.shared.series_uid].append(image)
     groups = [
         (series_uid, *group)
         for series_uid, members in sorted(by_series.items())
@@ -143,7 +143,9 @@ def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
         named = stacks[view, series_uid if view == "unknown" else ""]
         for cine in (replace(cine, view=view) for cine in cines):
             for stack in named:
-                if geometry.parallel(stack[0].images[0].orientation, cine.images[0].orientation):
+                if geometry.parallel(
+                    stack[0].images[0].shared.orientation, cine.images[0].shared.orientation
+                ):
                     stack.append(cine)
                     break
             else:

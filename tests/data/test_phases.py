@@ -73,7 +73,7 @@ def test_of_phases_scanned_twice_the_later_stay(tmp_path):
 def test_of_rounds_with_times_of_their_own_the_last_stays(tmp_path):
     found = images(tmp_path / "a", phases=8, AcquisitionNumber=1)
     for image in found:
-        assert image.acquisition == 1
+        assert image.shared.acquisition == 1
     for n in range(8):
         found += images(
             tmp_path / f"b{n}", phases=1, first_instance=11 + n, AcquisitionNumber=2,

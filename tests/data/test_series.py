@@ -37,7 +37,7 @@ def test_of_a_slice_scanned_twice_the_later_one_stays(tmp_path):
     write_cine(tmp_path, series=1, SeriesNumber=4)
     write_cine(tmp_path, series=2, SeriesNumber=9)
     cines, rejected = found(tmp_path)
-    assert [c.images[0].series_number for c in cines] == [9]
+    assert [c.images[0].shared.series_number for c in cines] == [9]
     assert rejected == {"repeated": 1}
 
 

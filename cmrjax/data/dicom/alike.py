@@ -86,17 +86,23 @@ class Kind:
 
     def match(self, data: bytes) -> tuple[Values, int] | None:
         """The wanted values of a file and where its elements end; nothing if it is another kind."""
-        at, values = self._start, self._values.copy()
-        for run, size, width, tag in self._parts:
-            end = at + size
-            if data[at:end] != run:
-                return None
-            value = end + width
-            at = value + int.from_bytes(data[end:value], "little")
-            if tag:
-                values[tag] = data[value:at]
-        end = at + len(self._last)
-        return (values, end) if end <= len(data) and data[at:end] == self._last else None
+        at, values, begins = self._start, self._values.copy(), data.startswith
+        try:
+            for run, size, width, tag in self._parts:
+                if not begins(run, at):
+                    return None
+                at += size
+                if width == 2:
+                    length = data[at] | data[at + 1] << 8
+                else:
+                    length = int.from_bytes(data[at : at + 4], "little")
+                at += width
+                if tag:
+                    values[tag] = data[at : at + length]
+                at += length
+        except IndexError:  # the bytes end here
+            return None
+        return (values, at + len(self._last)) if begins(self._last, at) else None
 
     def differences(self, data: bytes, elements: Sequence[_Element]) -> set[int] | None:
         """Numbers of the elements that this and another file differ in; nothing if too much."""

@@ -18,7 +18,10 @@ Flat = dict[int, bytes]
 
 def flat(values: Values) -> Flat:
     """The elements that are no sequences."""
-    return {tag: value for tag, value in values.items() if isinstance(value, bytes)}
+    out = values.copy()
+    for tag in tags.ENTERED:
+        out.pop(tag, None)
+    return out
 
 
 def split_frames(values: Values, count: int) -> list[Flat]:

@@ -1,6 +1,5 @@
 """The pixels of images: taken from the file as they lie, or decoded by the guard."""
 
-import math
 import os
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,7 +16,6 @@ from cmrjax.data.dicom.walk import Short, Unusual
 from cmrjax.data.reasons import Reason, Rejected
 
 MAX_CINE_BYTES = 512 << 20
-_HUGE = 4 << 20  # bytes from which on NumPy asks for huge pages
 
 
 def stored_pixels(layout: Layout, frames: Sequence[int]) -> np.ndarray:
@@ -91,7 +89,7 @@ def read_stored(images: Sequence[Image]) -> np.ndarray:
     if all(
         i.layout.shape is first and i.layout.direct and i.layout.syntax != DEFLATED for i in images
     ):
-        out = _room((len(images), first.rows, first.columns), first.dtype)
+        out = np.empty((len(images), first.rows, first.columns), first.dtype)
         for into, image in zip(out, images, strict=True):
             _fill(into, image.layout, image.frame, None)
         return _value_bits(out, first.bits_stored)
@@ -104,26 +102,14 @@ def read_stored(images: Sequence[Image]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _room(shape: tuple[int, int, int], dtype: np.dtype) -> np.ndarray:
-    """An array to be filled, in huge pages where the system has them.
-
-    NumPy asks for huge pages from 4 MB on, and most cines are a little smaller. Their small pages,
-    touched one by one, cost as much as the copy itself.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if not _HUGE // 4 <= size < _HUGE:
-        return np.empty(shape, dtype)
-    return np.empty(_HUGE, np.uint8)[:size].view(dtype).reshape(shape)
-
-
 def rescale(stored: np.ndarray, images: Sequence[Image]) -> np.ndarray:
     """Stored values as what they stand for, float32 `[t, h, w]`; bright is more, always."""
     pixels = stored.astype(np.float32)
     for frame, image in zip(pixels, images, strict=True):
-        if (image.slope, image.intercept) != (1.0, 0.0):
-            frame *= np.float32(image.slope)
-            frame += np.float32(image.intercept)
-        if image.inverted:
+        if (image.shared.slope, image.shared.intercept) != (1.0, 0.0):
+            frame *= np.float32(image.shared.slope)
+            frame += np.float32(image.shared.intercept)
+        if image.shared.inverted:
             np.negative(frame, out=frame)
     return pixels
 

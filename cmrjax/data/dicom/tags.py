@@ -1,8 +1,10 @@
 """The header elements that are read, and how their bytes become values."""
 
 import logging
+import math
 import struct
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -97,6 +99,11 @@ def numbers(value: bytes) -> tuple[float, ...]:
         return tuple(float(part) for part in value.rstrip(b"\0 ").split(b"\\") if part.strip())
     except ValueError:
         return ()
+
+
+def first(found: Sequence[float], otherwise: float = math.nan) -> float:
+    """The first of some numbers, if there is one and it is finite."""
+    return found[0] if found and math.isfinite(found[0]) else otherwise
 
 
 def binary(tag: int, value: bytes) -> tuple[float, ...]:

@@ -149,7 +149,7 @@ def draw(
 
 
 def _area(cine: Cine, phase: int, ring: Ring) -> Area:
-    pixel_mm2 = float(np.prod(cine.images[0].spacing))
+    pixel_mm2 = float(np.prod(cine.images[0].shared.spacing))
     inner = polygon_area(ring.inner) * pixel_mm2
     outer = float("nan") if ring.outer is None else polygon_area(ring.outer) * pixel_mm2
     return Area(cine.position_mm, cine.gap_mm, phase, len(cine.images), inner, outer - inner)

@@ -25,7 +25,7 @@ def read_headers(paths: Iterable[str]) -> tuple[list[Image], Counter[str]]:
         except Rejected as reason:
             rejected[f"file.{reason.reason}"] += 1
             continue
-        if quarantine := found[0].quarantine:
+        if quarantine := found[0].shared.quarantine:
             rejected[f"file.{quarantine}"] += 1
         else:
             images += found
@@ -111,7 +111,9 @@ def raw_cines(
 
 def _plane(cine: Cine) -> Plane:
     first = cine.images[0]
-    return Plane(np.array(first.position), np.array(first.orientation), np.array(first.spacing))
+    return Plane(
+        np.array(first.position), np.array(first.shared.orientation), np.array(first.shared.spacing)
+    )
 
 
 def _maker(
@@ -127,7 +129,7 @@ def _maker(
         position_mm=cine.position_mm,
         gap_mm=cine.gap_mm,
         trigger_ms=np.array([image.trigger for image in cine.images]),
-        series_id=settings.hasher.id("series", cine.images[0].series_uid),
+        series_id=settings.hasher.id("series", cine.images[0].shared.series_uid),
         drawn=drawn,
     )
 
@@ -172,7 +174,7 @@ class Stacks:
 
 def _scanner(images: Iterable[Image]) -> dict[str, object]:
     """The scanner of a study, in words that say nothing of the site."""
-    kinds = Counter((image.vendor, image.field_strength_t) for image in images)
+    kinds = Counter((image.shared.vendor, image.shared.field_strength_t) for image in images)
     if not kinds:
         return {}
     vendor, field = min(kinds, key=lambda kind: (-kinds[kind], kind))

@@ -159,13 +159,13 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     if not cines:
         rejected["study.no_cine"] += 1
         return StudyResult(study_id, rejected=rejected)
-    known = sorted({pair for image in images for pair in image.identifiers})
+    known = sorted({pair for image in images for pair in image.shared.identifiers})
     patient_id = settings.hasher.id("patient", patient_key(known) or task.study_uid)
     report = clean(task.report, _people(task, images) if task.report else ())
     # A text that still looks identified is not used; the study is, without it.
     rejected["report.looks_identified"] += report.quarantined
     scrubbed = Counter(report.counts)
-    scrubbed.update(f"dropped.{name}" for image in images for name in image.dropped)
+    scrubbed.update(f"dropped.{name}" for image in images for name in image.shared.dropped)
     records, stacks = [], Stacks()
     for cine in cines:
         stacks.add(cine)
@@ -194,5 +194,5 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
 
 def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:
     """What the headers of a study say of people, those of files that are not used included."""
-    used = {image.path: image.identifiers for image in images}
+    used = {image.path: image.shared.identifiers for image in images}
     return sorted({pair for path in task.paths for pair in used.get(path) or people_of(path)})

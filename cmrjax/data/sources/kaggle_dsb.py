@@ -92,7 +92,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
             "series_description": f"{named[1].lower()} cine",
             "series_number": float(named[2]),
         }
-        images += [replace(image, sop_uid=image.path, **series) for image in found]
+        images += [replace(image.in_series(**series), sop_uid=image.path) for image in found]
     cines, left_out = raw_cines(images, settings)
     every = left_out if rejected is None else rejected + left_out
     return public.finish(task, settings, cines, labels={}, rejected=every, images=images)

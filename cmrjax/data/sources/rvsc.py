@@ -75,7 +75,8 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     # One stack, whatever the anonymised headers say of series; the file's number orders its phases.
     series = {"series_uid": task.study_uid, "series_description": "sax cine"}
     images = [
-        replace(i, sop_uid=i.path, instance=float(_number(i) or 0), **series) for i in headers
+        replace(i.in_series(**series), sop_uid=i.path, instance=float(_number(i) or 0))
+        for i in headers
     ]
     found: list[Area] = []
     drawn = contours.drawer(rings, _number, cavity=RV, wall=RV_WALL, found=found)

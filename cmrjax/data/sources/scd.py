@@ -143,7 +143,9 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     found: list[Area] = []
     drawn = contours.drawer(
         rings,
-        lambda i: int(i.instance) if i.series_uid == series and i.instance in rings else None,
+        lambda i: (
+            int(i.instance) if i.shared.series_uid == series and i.instance in rings else None
+        ),
         cavity=LV,
         wall=MYOCARDIUM,
         found=found,
@@ -160,7 +162,7 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
 
 def _drawn_series(images: Sequence[Image], rings: Mapping[int, Ring]) -> str:
     """The series that the contours were drawn on: the one that has most of their numbers."""
-    matches = Counter(i.series_uid for i in images if i.instance in rings)
+    matches = Counter(i.shared.series_uid for i in images if i.instance in rings)
     return min(matches, key=lambda uid: (-matches[uid], uid), default="")
 
 

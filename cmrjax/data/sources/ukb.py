@@ -24,7 +24,6 @@ import zipfile
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
@@ -100,11 +99,11 @@ def _read_zip(path: str, rejected: Counter[str]) -> list[Image]:
     rejected += wrong
     kept = []
     for image in images:
-        series = image.series_description or listed.get(names[image.path], "")
+        series = image.shared.series_description or listed.get(names[image.path], "")
         if _RESULT.search(series):
             rejected["file.scanner_result"] += 1
         else:
-            kept.append(replace(image, series_description=series))
+            kept.append(image.in_series(series_description=series))
     return kept
 
 

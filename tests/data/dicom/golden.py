@@ -85,7 +85,7 @@ def as_image(path: Path, scratch: Path) -> str:
         images = read_images(name)
     except Rejected as rejected:
         return rejected.reason
-    return images[0].quarantine or f"images {len(images)}"
+    return images[0].shared.quarantine or f"images {len(images)}"
 
 
 def found(path: Path, scratch: Path) -> str:

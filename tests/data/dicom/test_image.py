@@ -31,10 +31,12 @@ def test_header_and_pixels_equal_pydicoms(path, implicit, kind):
     assert study_of(str(path)) == (dataset.StudyInstanceUID, "A1")
     assert image.layout.direct
     assert image.position == tuple(dataset.ImagePositionPatient)
-    assert image.orientation == AXIAL
+    assert image.shared.orientation == AXIAL
     assert (image.trigger, image.instance) == (37.5, 1)
-    assert math.isnan(image.inversion_time)
-    assert {"Doe^Jo", "Testperson^Erika", "P1", "A1"} <= {text for _, text in image.identifiers}
+    assert math.isnan(image.shared.inversion_time)
+    assert {"Doe^Jo", "Testperson^Erika", "P1", "A1"} <= {
+        text for _, text in image.shared.identifiers
+    }
     np.testing.assert_array_equal(read_stored([image])[0], dataset.pixel_array)
     np.testing.assert_allclose(read_pixels([image])[0], dataset.pixel_array * 2.0 - 7)
 
@@ -108,7 +110,7 @@ def test_several_frames_without_places_are_rejected(path):
 )
 def test_names_are_read_in_their_alphabets(path, charset, name):
     write_image(path, pixels=pixels(), SpecificCharacterSet=charset, PatientName=name)
-    assert dict(read_images(str(path))[0].identifiers)[0x00100010] == name
+    assert dict(read_images(str(path))[0].shared.identifiers)[0x00100010] == name
 
 
 def test_the_frames_of_an_enhanced_image(path):
@@ -119,9 +121,9 @@ def test_the_frames_of_an_enhanced_image(path):
     assert [i.position for i in images] == places
     assert [i.trigger for i in images] == [0, 40, 80, 0, 40, 80]
     assert [i.temporal for i in images] == [1, 2, 3, 4, 5, 6]
-    assert {(i.orientation, i.spacing) for i in images} == {(AXIAL, (1.5, 1.5))}
-    assert [(i.slope, i.intercept) for i in images] == [(2, n) for n in range(6)]
-    assert images[0].image_type == ("ORIGINAL", "PRIMARY", "M", "NONE", "MAGNITUDE")
+    assert {(i.shared.orientation, i.shared.spacing) for i in images} == {(AXIAL, (1.5, 1.5))}
+    assert [(i.shared.slope, i.shared.intercept) for i in images] == [(2, n) for n in range(6)]
+    assert images[0].shared.image_type == ("ORIGINAL", "PRIMARY", "M", "NONE", "MAGNITUDE")
     expected = frames * 2.0 + np.arange(6)[:, None, None]
     np.testing.assert_allclose(read_pixels(images), expected)
     np.testing.assert_allclose(read_pixels([images[4], images[1]]), expected[[4, 1]])
