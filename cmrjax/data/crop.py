@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from cmrjax.data.geometry import Plane, parallel
+from cmrjax.data.quantiles import quantiles
 
 # Motion that is less concentrated than this is taken for noise. The lowest of the 3,292 cines of
 # 700 phantom patients has 0.19, the slices of half of ACDC at least 0.63; of images of nothing but
@@ -102,6 +103,21 @@ def shared(own: Sequence[Crop], planes: Sequence[Plane]) -> list[Crop]:
     return [Crop(plane.from_plane(point), confidence) for plane in planes]
 
 
+def _deviation(frames: np.ndarray) -> np.ndarray:
+    """The standard deviation of each pixel over the cycle, float32 `[h, w]`.
+
+    A frame at a time, which stays in the processor's cache as a whole cine does not.
+    """
+    mean = frames.mean(0, dtype=np.float32)
+    total = np.zeros_like(mean)
+    for frame in frames:
+        off = frame - mean
+        off *= off
+        total += off
+    total /= len(frames)
+    return np.sqrt(total, out=total)
+
+
 def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> Crop:
     """The point that the motion over the cycle surrounds.
 
@@ -116,11 +132,10 @@ def motion_centre(frames: np.ndarray, spacing: np.ndarray) -> Crop:
         The point and its confidence; without any motion, the image's middle and 0.
     """
     middle = (np.array(frames.shape[1:]) - 1) / 2
-    changing = frames.astype(np.float32, copy=False).std(0)
+    changing = _deviation(frames)
     motion = ndimage.gaussian_filter(changing, _SMOOTH_MM / spacing)
     # Near the coil all is brighter, so moves more: the strongest tenth counts alike.
-    # Sorted beforehand, by vector instructions, they are found three times as fast.
-    middling, strong = np.quantile(np.sort(motion, axis=None), [0.5, 0.9])
+    middling, strong = quantiles(motion, [0.5, 0.9])
     motion = np.clip(motion - middling, 0, strong - middling)
     rows, columns = (np.arange(n, dtype=float) for n in motion.shape)
 

@@ -22,7 +22,7 @@ from tests.data.test_geometry import rotation
     st.integers(2, 80), st.integers(1, 40), st.floats(0.2, 4), st.floats(-30, 60, allow_nan=False)
 )
 def test_weights_sum_to_one(n, size, step, start):
-    np.testing.assert_allclose(resampler(n, size, step, start).sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(resampler(n, size, step, start)[1].sum(1), 1, rtol=1e-5)
 
 
 @settings(max_examples=20)
