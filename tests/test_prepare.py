@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmrjax import prepare
+from cmrjax import inspect, prepare, verify
 from cmrjax.core.errors import UserError
 from cmrjax.data import engine
-from cmrjax.data.contract import InputContract, save_checkpoint_contract
+from cmrjax.data.contract import InputContract, differences, save_checkpoint_contract
+from cmrjax.data.pipeline import DataConfig, StudyExamples
 from cmrjax.data.records import RecordSource, studies
 from cmrjax.data.standardise import to_patient
 from tests.data.builders import beating, contract, write_cine
@@ -190,6 +191,26 @@ def test_contract_of_a_model_is_taken_over(tmp_path):
     # A dataset serves as a pattern, too.
     like = run(tmp_path / "scans", tmp_path / "like", "--contract", str(output))
     assert content(like) == content(output)
+
+
+def test_pixels_of_16_bits_from_the_scan_to_the_batch(tmp_path):
+    write_export(tmp_path / "scans", 1)
+    fine = RecordSource(run(tmp_path / "scans", tmp_path / "fine", "--dtype", "uint16"))
+    coarse = RecordSource(run(tmp_path / "scans", tmp_path / "coarse"))
+    cine, other = fine[0]["cine"], coarse[0]["cine"]
+    assert (cine.dtype, cine.max(), other.dtype) == (np.uint16, 65535, np.uint8)
+    np.testing.assert_allclose(cine / 257, other, atol=0.5 + 1 / 257)
+    assert differences(fine.contract, coarse.contract) == [
+        "dtype: dataset uint16, checkpoint uint8"
+    ]
+    model = InputContract(4, "uniform", 16, "unit", (), "none", 0)
+    (study,) = studies(fine.index)
+    config = DataConfig(dataset=str(tmp_path / "fine"), split="", cines=2)
+    examples = StudyExamples(fine, config, model, tokenizer=None)
+    clips = examples.random_map(study, np.random.default_rng(0))["clips"]
+    assert (clips.dtype, clips.max()) == (np.uint16, 65535)
+    assert verify.main([str(tmp_path / "fine")]) == 0
+    assert inspect.main([str(tmp_path / "fine")]) == 0
 
 
 def test_a_model_of_fewer_views_gets_its_own_vocabulary(tmp_path):

@@ -16,6 +16,7 @@ from cmrjax.core.writer import write_bytes_atomic
 
 CONTRACT_FILE = "contract.json"
 VIEWS = ("sax", "2ch", "3ch", "4ch", "lvot", "unknown")
+DTYPES = ("uint8", "uint16")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class DatasetContract:
         frames: frames stored for one cardiac cycle.
         orientation: 'acquired': rows and columns as the scanner wrote them.
         intensity: how intensities were mapped, e.g. 'percentile:1-99.5' over the stored cine.
-        dtype: stored pixel type.
+        dtype: stored pixel type, one of `DTYPES`; its whole range is used.
         crop: how the crop's centre was found, e.g. 'motion'.
         views: the view vocabulary; a cine of any other view is stored as 'unknown'.
         masks: whether records hold masks.

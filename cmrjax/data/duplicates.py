@@ -64,7 +64,7 @@ def look(cine: np.ndarray) -> str:
     """The perceptual hash of a cine: 128 bits as hexadecimal digits; nothing of a blank one.
 
     Args:
-        cine: uint8 `[t, h, w]`.
+        cine: integers of any range, `[t, h, w]`.
     """
     frames = cine.astype(np.float32)
     mean, motion = frames.mean(0), frames.std(0)

@@ -125,8 +125,9 @@ class StudyExamples(grain.transforms.RandomMap):
         numbers = [element.rows[i] for i in drawn]
         records = [self._source[number] for number in numbers]
         side, cines = self._contract.crop_size, self._config.cines
-        clips = np.zeros((cines, self._contract.clip_frames, side, side), np.uint8)
-        masks = np.full_like(clips, UNDRAWN)
+        shape = (cines, self._contract.clip_frames, side, side)
+        clips = np.zeros(shape, records[0]["cine"].dtype)
+        masks = np.full(shape, UNDRAWN, np.uint8)
         for i, record in enumerate(records):
             if self._masks:
                 clips[i], masks[i] = sample_clip_and_mask(record, self._contract, rng)

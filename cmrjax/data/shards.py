@@ -54,7 +54,7 @@ def record_features(contract: DatasetContract, tasks: Sequence[str]) -> tfds.fea
     tensor = tfds.features.Tensor
     pair = tensor(shape=(2,), dtype=np.float32)
     features: dict[str, Any] = {
-        "cine": tensor(shape=clip, dtype=np.uint8, encoding="bytes"),
+        "cine": tensor(shape=clip, dtype=np.dtype(contract.dtype), encoding="bytes"),
         "view": tfds.features.Text(),
         "slice_index": np.int32,
         "slice_position_mm": np.float32,

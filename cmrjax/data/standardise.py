@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from cmrjax.data.contract import DTYPES
 from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import Drawn
 from cmrjax.data.quantiles import quantiles
@@ -21,10 +22,10 @@ class Standard:
     """A cine in the contract's form, and what undoes it.
 
     Args:
-        cine: uint8 `[t, s, s]`.
+        cine: of the contract's dtype, `[t, s, s]`.
         mask: uint8 `[t, s, s]`, 0 in frames without one, or nothing.
         mask_classes: bits of the classes drawn in each frame `[t]`, 0 in frames without a mask.
-        window: the intensities that became 0 and 255.
+        window: the intensities that became 0 and the dtype's largest number.
     """
 
     cine: np.ndarray
@@ -108,6 +109,7 @@ def standardise(
     spacing_mm: float,
     size: int,
     count: int,
+    dtype: str = DTYPES[0],
     drawn: Drawn | None = None,
 ) -> Standard:
     """Resamples, crops, windows.
@@ -119,6 +121,7 @@ def standardise(
         spacing_mm: the contract's spacing.
         size: the contract's rows and columns.
         count: the contract's frames.
+        dtype: the contract's dtype.
         drawn: masks of some of the frames.
     """
     step = (spacing_mm / float(spacing[0]), spacing_mm / float(spacing[1]))
@@ -129,14 +132,15 @@ def standardise(
     if not high > low:
         high = low + 1.0
     crop = resample_cycle(crop, count)
-    scaled = np.clip((crop - low) * (255.0 / (high - low)), 0, 255)
+    top = int(np.iinfo(dtype).max)
+    scaled = np.clip((crop - low) * (top / (high - low)), 0, top)
     small = classes = None
     if drawn is not None:
         places = mask_places(drawn.frames, len(frames), count)
         small, classes = np.zeros((count, size, size), np.uint8), np.zeros(count, np.uint8)
         small[places] = _resample_mask(drawn.masks, size, step, start)
         classes[places] = drawn.classes
-    stored = np.rint(scaled).astype(np.uint8)
+    stored = np.rint(scaled).astype(dtype)
     return Standard(stored, small, classes, (low, high))
 
 

@@ -146,6 +146,7 @@ def pack(
         spacing_mm=contract.spacing_mm,
         size=contract.size,
         count=contract.frames,
+        dtype=contract.dtype,
         drawn=cine.drawn,
     )
     record: dict[str, Any] = {
@@ -173,7 +174,8 @@ def pack(
     if contract.masks:
         none = np.zeros(contract.frames, np.uint8)
         classes = none if done.mask_classes is None else done.mask_classes
-        record["mask"] = np.zeros_like(done.cine) if done.mask is None else done.mask
+        blank = np.zeros(done.cine.shape, np.uint8)
+        record["mask"] = blank if done.mask is None else done.mask
         record["mask_frames"] = (classes > 0).astype(np.uint8)
         record["mask_classes"] = classes
     payload = serialize(_features(contract, settings.tasks), record)

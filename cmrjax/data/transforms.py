@@ -19,7 +19,7 @@ def frame_indices(
     """Which frames of a cycle make the clip.
 
     Args:
-        cine: uint8 `[t, h, w]`, one cardiac cycle from end-diastole on.
+        cine: as stored, `[t, h, w]`, one cardiac cycle from end-diastole on.
         frames: frames of the clip.
         sampling: `uniform` over the cycle, or `ed_es`: the first frame and the one that differs
             most from it, which is end-systole.
@@ -37,7 +37,7 @@ def frame_indices(
     if sampling == "ed_es":
         if frames != 2:
             raise UserError(f"ed_es sampling gives 2 frames, not {frames}", where="config.data")
-        difference = np.abs(cine.astype(np.int16) - cine[0].astype(np.int16)).mean(axis=(1, 2))
+        difference = np.abs(cine.astype(np.int32) - cine[0].astype(np.int32)).mean(axis=(1, 2))
         return np.array([0, int(difference.argmax())])
     if frames > stored:
         raise UserError(
@@ -52,15 +52,15 @@ def frame_indices(
 def sample_clip(
     cine: np.ndarray, contract: InputContract, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Cuts a clip from a cine, still uint8.
+    """Cuts a clip from a cine, still as stored.
 
     Args:
-        cine: uint8 `[t, h, w]`.
+        cine: as stored, `[t, h, w]`.
         contract: the model's own input.
         rng: draws the phase of the frames in training; None takes the fixed frames of inference.
 
     Returns:
-        uint8 `[clip_frames, crop_size, crop_size]`.
+        The cine's integers, `[clip_frames, crop_size, crop_size]`.
     """
     return _cut(cine, _frames(cine, contract, rng), contract.crop_size)
 
@@ -93,7 +93,7 @@ def sample_clip_and_mask(
     frames = _frames(record["cine"], contract, rng)
     clip = _cut(record["cine"], frames, contract.crop_size)
     if "mask" not in record:
-        return clip, np.full_like(clip, UNDRAWN)
+        return clip, np.full(clip.shape, UNDRAWN, np.uint8)
     mask = _cut(record["mask"], frames, contract.crop_size).copy()
     heart = class_bits(HEART)
     complete = record["mask_classes"][frames] & heart == heart
@@ -117,13 +117,13 @@ def prepare_clip(cine: np.ndarray, contract: InputContract) -> np.ndarray:
     """The clip of inference: fixed frames, central crop, values in 0..1.
 
     Args:
-        cine: uint8 `[t, h, w]`.
+        cine: as stored, `[t, h, w]`.
         contract: the model's own input.
 
     Returns:
         float32 `[clip_frames, crop_size, crop_size]`.
     """
-    return sample_clip(cine, contract).astype(np.float32) / 255.0
+    return sample_clip(cine, contract).astype(np.float32) / np.iinfo(cine.dtype).max
 
 
 def prepare_mask(
@@ -143,5 +143,5 @@ def prepare_mask(
     frames = frame_indices(cine, frames=contract.clip_frames, sampling=contract.clip_sampling)
     if "mask" not in record:
         clip = _cut(cine, frames, contract.crop_size)
-        return np.zeros_like(clip), np.zeros(len(frames), bool)
+        return np.zeros(clip.shape, np.uint8), np.zeros(len(frames), bool)
     return _cut(record["mask"], frames, contract.crop_size), record["mask_frames"][frames] > 0

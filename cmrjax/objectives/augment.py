@@ -30,8 +30,8 @@ class AugmentConfig:
 
 
 def to_unit(clips: jax.Array) -> jax.Array:
-    """uint8 clips to float32 in 0..1, the contract's `unit` normalisation."""
-    return clips.astype(jnp.float32) / 255.0
+    """Stored clips, uint8 or uint16, to float32 in 0..1: the contract's `unit` normalisation."""
+    return clips.astype(jnp.float32) / jnp.iinfo(clips.dtype).max
 
 
 class Draws(NamedTuple):

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.contract import VIEWS, DatasetContract, differences, load_dataset_part
+from cmrjax.data.contract import DTYPES, VIEWS, DatasetContract, differences, load_dataset_part
 from cmrjax.data.sources.public import PublicSource
 from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.standardise import INTENSITY
+
+# Fields of the contract that a flag chooses, and the flag.
+_FLAGS = {"spacing_mm": "spacing", "size": "size", "frames": "frames", "dtype": "dtype"}
 
 
 def contract_of(args: argparse.Namespace, *, id_namespace: str) -> DatasetContract:
@@ -31,7 +34,7 @@ def contract_of(args: argparse.Namespace, *, id_namespace: str) -> DatasetContra
         frames=args.frames or (source.frames if source else 16),
         orientation="acquired",
         intensity=INTENSITY,
-        dtype="uint8",
+        dtype=args.dtype or DTYPES[0],
         crop="motion",
         views=VIEWS,
         masks=bool(source and source.masks),
@@ -45,15 +48,17 @@ def contract_of(args: argparse.Namespace, *, id_namespace: str) -> DatasetContra
 def _as(model: DatasetContract, ours: DatasetContract, args: argparse.Namespace) -> DatasetContract:
     """Ours with all that a flag could choose taken from the model's."""
     where = str(Path(args.contract))
-    wanted = {"spacing": model.spacing_mm, "size": model.size, "frames": model.frames}
+    wanted = {field: getattr(model, field) for field in _FLAGS}
     clashes = [
-        f"--{flag} {given}, but the model's data has {value}"
-        for flag, value in wanted.items()
-        if (given := getattr(args, flag)) is not None and given != value
+        f"--{flag} {given}, but the model's data has {wanted[field]}"
+        for field, flag in _FLAGS.items()
+        if (given := getattr(args, flag)) is not None and given != wanted[field]
     ]
     if clashes:
         raise UserError("; ".join(clashes), where=where, fix="leave these flags out")
-    fitted = replace(ours, spacing_mm=model.spacing_mm, size=model.size, frames=model.frames)
+    fitted = replace(ours, **wanted)
+    if fitted.dtype not in DTYPES:
+        fitted = replace(fitted, dtype=ours.dtype)  # named below
     # A model from before a view had a name of its own gets its cines as unknown ones.
     if set(model.views) <= set(VIEWS):
         fitted = replace(fitted, views=model.views)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
+from cmrjax.data.contract import DTYPES
 from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FRACTIONS
 
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--size", type=int, help="rows and columns stored (default 64)")
     add("--spacing", type=float, help="mm between pixels (default 2.5)")
     add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
+    add("--dtype", choices=DTYPES, help="stored pixels (default uint8)")
     add(
         "--contract",
         type=Path,

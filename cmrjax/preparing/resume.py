@@ -22,7 +22,7 @@ from cmrjax.data.sources.table import PUBLIC
 
 _MARK = "job.json"
 _FLAGS_OF = {"spacing_mm": "--spacing", "id_namespace": "--deid-key-file"}
-_NAMED = ("size", "frames")  # fields of the contract that are a flag's name themselves
+_NAMED = ("size", "frames", "dtype")  # fields of the contract that are a flag's name themselves
 
 
 def asked(args: argparse.Namespace, contract: DatasetContract) -> dict[str, str]:

@@ -17,17 +17,22 @@ QUALITIES = ((96, 62), (72, 50), (56, 40), (40, 25))
 _PREFERRED = ("4ch", "sax", "2ch", "3ch", "lvot", "unknown")
 
 
+def as_grey(stored: np.ndarray) -> np.ndarray:
+    """Stored pixels as the 256 greys of a picture."""
+    return stored if stored.dtype == np.uint8 else np.rint(stored / 257).astype(np.uint8)
+
+
 def encode_cine(cine: np.ndarray, *, side: int, quality: int) -> bytes:
     """An endlessly repeating WebP of one cardiac cycle.
 
     Args:
-        cine: uint8 `[t, h, w]`.
+        cine: uint8 or uint16 `[t, h, w]`.
         side: longest rows and columns of the result; smaller cines keep their size.
         quality: of WebP, 0..100.
     """
     if len(cine) > MAX_FRAMES:
         cine = cine[np.linspace(0, len(cine), MAX_FRAMES, endpoint=False).astype(int)]
-    frames = [Image.fromarray(frame) for frame in cine]
+    frames = [Image.fromarray(frame) for frame in as_grey(cine)]
     if max(frames[0].size) > side:
         frames = [frame.resize((side, side), Image.Resampling.LANCZOS) for frame in frames]
     return animation(frames, quality=quality)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cmrjax.data.contract import VIEWS
 from cmrjax.data.masks import CLASSES, INFARCT, LV, MYOCARDIUM, NO_REFLOW, RV, RV_WALL
 from cmrjax.data.records import RecordSource, Study, studies
+from cmrjax.reporting.cines import as_grey
 
 # Told apart by their lightness, too, for those who see fewer colours.
 COLOURS: Mapping[str, tuple[int, int, int]] = {
@@ -131,7 +132,7 @@ def _frames(record: Mapping[str, Any]) -> tuple[list[int], bool]:
 
 def _tile(record: Mapping[str, Any], frame: int, zoom: int) -> tuple[Image.Image, set[str]]:
     """An enlarged frame with the outlines of its mask, and the classes outlined."""
-    still = Image.fromarray(record["cine"][frame])
+    still = Image.fromarray(as_grey(record["cine"][frame]))
     size = (still.width * zoom, still.height * zoom)
     pixels = np.array(still.resize(size, Image.Resampling.BICUBIC).convert("RGB"))
     found = set()

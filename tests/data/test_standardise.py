@@ -126,6 +126,22 @@ def test_a_flat_cine_has_no_division_by_zero():
     assert not standardise(flat, count=4, **kwargs).cine.any()
 
 
+def test_the_window_takes_the_whole_range_of_either_type():
+    ramp = np.linspace(-50, 950, 4 * 10 * 10, dtype=np.float32).reshape(4, 10, 10)
+    kwargs = {"spacing": np.ones(2), "centre": np.full(2, 4.5), "spacing_mm": 1.0, "size": 10}
+    fine, coarse = (
+        standardise(ramp, count=4, dtype=dtype, **kwargs) for dtype in ("uint16", "uint8")
+    )
+    assert (fine.cine.dtype, coarse.cine.dtype) == (np.uint16, np.uint8)
+    assert (fine.cine.min(), fine.cine.max()) == (0, 65535)
+    low, high = fine.window
+    assert (low, high) == coarse.window == pytest.approx((-40, 945))
+    inside = (ramp > low) & (ramp < high)
+    back = low + fine.cine / 65535 * (high - low)
+    np.testing.assert_allclose(back[inside], ramp[inside], atol=(high - low) / 65535)
+    np.testing.assert_allclose(fine.cine / 257, coarse.cine, atol=0.5 + 1 / 257)
+
+
 def test_masks_keep_their_classes_and_their_frames():
     mask = np.zeros((2, 40, 40), np.uint8)
     mask[:, 10:30, 10:30] = 2

@@ -80,6 +80,14 @@ def test_inference_takes_fixed_frames_the_centre_and_0_to_1():
     np.testing.assert_array_equal(clip, prepare_clip(CINE, CONTRACT))
 
 
+def test_either_pixel_type_is_mapped_to_0_to_1():
+    fine = CINE.astype(np.uint16) * 257
+    np.testing.assert_allclose(prepare_clip(fine, CONTRACT), prepare_clip(CINE, CONTRACT))
+    cine = np.full((3, 4, 4), 65535, np.uint16)
+    cine[1] = 0  # the difference would not fit 16 bits with a sign
+    assert frame_indices(cine, frames=2, sampling="ed_es").tolist() == [0, 1]
+
+
 def test_training_draws_the_phase_and_nothing_else():
     clips = [sample_clip(CINE, CONTRACT, np.random.default_rng(seed)) for seed in range(20)]
     allowed = [CINE[[0, 2, 4, 6], 1:5, 1:5], CINE[[1, 3, 5, 7], 1:5, 1:5]]

@@ -93,3 +93,4 @@ def test_contrast_turns_about_middle_grey_and_values_stay_in_range():
 
 def test_bytes_become_0_to_1():
     np.testing.assert_allclose(to_unit(np.array([0, 51, 255], np.uint8)), [0, 0.2, 1])
+    np.testing.assert_allclose(to_unit(np.array([0, 13107, 65535], np.uint16)), [0, 0.2, 1])

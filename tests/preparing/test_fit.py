@@ -21,6 +21,7 @@ def test_without_a_model_the_flags_and_defaults_decide():
     plain = asked()
     assert (plain.size, plain.spacing_mm, plain.frames, plain.masks) == (64, 2.5, 16, False)
     assert (plain.intensity, plain.id_namespace) == (INTENSITY, "public:x")
+    assert (plain.dtype, asked("--dtype", "uint16").dtype) == ("uint8", "uint16")
     given = asked("--size", "32", "--spacing", "1.4", "--frames", "5", source="acdc")
     assert (given.size, given.spacing_mm, given.frames, given.masks) == (32, 1.4, 5, True)
     assert asked(source="acdc").frames == 2
@@ -28,13 +29,15 @@ def test_without_a_model_the_flags_and_defaults_decide():
 
 @pytest.mark.parametrize("kind", ["workdir", "dataset"])
 def test_all_that_a_flag_can_choose_comes_from_the_model(tmp_path, kind):
-    theirs = contract(spacing_mm=1.5, size=12, frames=5, views=("sax", "4ch", "unknown"))
+    views = ("sax", "4ch", "unknown")
+    theirs = contract(spacing_mm=1.5, size=12, frames=5, dtype="uint16", views=views)
     if kind == "dataset":
         save_contract(tmp_path, theirs)
     else:
         save_checkpoint_contract(tmp_path, theirs, INPUT)
     got = asked("--contract", str(tmp_path))
-    assert (got.spacing_mm, got.size, got.frames, got.views) == (1.5, 12, 5, theirs.views)
+    assert (got.spacing_mm, got.size, got.frames, got.views) == (1.5, 12, 5, views)
+    assert got.dtype == "uint16"
     assert got.id_namespace == "public:x"
     # Flags that say the same are no contradiction.
     same = ("--size", "12", "--spacing", "1.5", "--frames", "5")
@@ -56,11 +59,11 @@ def test_flags_that_contradict_are_named_with_both_values(tmp_path):
     [
         {"orientation": "LPS"},
         {"intensity": "minmax"},
-        {"dtype": "uint16"},
+        {"dtype": "float32"},
         {"crop": "centre"},
         {"views": ("sax", "flow")},
         {"version": 9},
-        {"dtype": "uint16", "crop": "centre"},
+        {"dtype": "float32", "crop": "centre"},
     ],
 )
 def test_what_no_flag_can_choose_is_refused_field_by_field(tmp_path, change):

@@ -96,3 +96,10 @@ def test_all_views_of_a_dataset(tmp_path):
     both = contact_sheet.joined([*parts, *parts])
     assert both.size == (parts[0].picture.width, 2 * parts[0].picture.height)
     assert both.crop((0, 0, *parts[0].picture.size)) == parts[0].picture
+
+
+def test_pixels_of_either_type_make_the_same_picture():
+    eight = record()
+    sixteen = {**eight, "cine": eight["cine"].astype(np.uint16) * 257}
+    (one, _), (other, _) = (contact_sheet._tile(r, 1, ZOOM) for r in (eight, sixteen))
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
