@@ -6,45 +6,40 @@ from pathlib import Path
 
 from cmrjax.core.clock import progress
 from cmrjax.core.errors import CorruptDataError, UserError
-from cmrjax.core.manifest import MANIFEST, verify_manifest
+from cmrjax.core.manifest import MANIFEST, changed, read_manifest, verify_manifest
 from cmrjax.data import tfrecord
-from cmrjax.data.card import read_series
-from cmrjax.data.contract import load_contract
 from cmrjax.data.records import (
+    FEATURES_FILE,
     INDEX_FILE,
     INFO_FILE,
+    TFDS_INFO_FILE,
     Index,
     load_features,
     load_index,
-    load_info,
     shard_lengths,
     shard_paths,
 )
-from cmrjax.data.shards import SERIES_FILE
-from cmrjax.data.splits import load_splits
 
 _SHOWN = 20
 
 
 def verify_dataset(directory: Path) -> tuple[int, list[str]]:
-    """Reads every record of a dataset.
+    """Reads every record of a dataset, and hashes what describes them.
 
     Returns:
         How many records are whole, and a line for each thing that is wrong, file names first. A
         shard is left at its first damaged record: behind a wrong length nothing can be found.
 
     Raises:
-        CorruptDataError: a file that describes the records is missing or damaged.
+        CorruptDataError: the manifest of the files that describe the records cannot be read.
     """
-    try:
-        load_contract(directory)
-        load_info(directory)
-        patients = load_splits(directory).assignment.keys()
-    except UserError as error:  # elsewhere it may be the wrong folder; this one is a dataset
-        raise CorruptDataError(error.what, where=error.where, fix=error.fix) from None
+    damaged = [*changed(directory, read_manifest(directory))]
+    wrong = [f"{name}: is missing, or is not what prepare wrote" for name in damaged]
+    if {FEATURES_FILE, TFDS_INFO_FILE} & {*damaged}:
+        return 0, wrong  # what says how to read the records
     features, paths = load_features(directory), shard_paths(directory)
     lengths, index = shard_lengths(directory), load_index(directory)
-    wrong, whole = [], 0
+    whole = 0
     with progress(total=sum(lengths), unit="record", description="verify") as bar:
         for shard, path in enumerate(paths):
             found, line = _read_shard(path, features, bar)
@@ -55,15 +50,6 @@ def verify_dataset(directory: Path) -> tuple[int, list[str]]:
                 wrong.append(f"{path.name}: {len(found)} records where {lengths[shard]} should be")
             elif found != _indexed(index, shard):
                 wrong.append(f"{INDEX_FILE}: does not match {path.name}; remove it, it is rebuilt")
-    if strangers := {str(p) for p in index.patient_id} - patients:
-        wrong.append(f"splits.json: {len(strangers)} patients of the records are not in it")
-    try:
-        described = {str(row["study_id"]) for row in read_series(directory)}
-    except CorruptDataError as error:
-        wrong.append(str(error))
-    else:
-        if strangers := described - {str(study) for study in index.study_id}:
-            wrong.append(f"{SERIES_FILE}: {len(strangers)} of its studies have no record")
     return whole, wrong
 
 
@@ -86,7 +72,7 @@ def _read_shard(path: Path, features, bar) -> tuple[list[tuple[int, int]], str |
     except OSError:
         return found, f"{path.name}: the shard is missing or unreadable"
     except Exception:  # the payload is whole, so the schema beside it is not
-        return found, f"features.json: does not describe record {len(found)} of {path.name}"
+        return found, f"{FEATURES_FILE}: does not describe record {len(found)} of {path.name}"
     return found, None
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cmrjax.core.errors import CorruptDataError
@@ -47,10 +47,16 @@ def verify_manifest(folder: Path) -> int:
         CorruptDataError: a file is missing or changed; it is named.
     """
     expected = read_manifest(folder)
+    for name in changed(folder, expected):
+        raise CorruptDataError(
+            "the file is missing or its hash differs from the manifest's", where=str(folder / name)
+        )
+    return len(expected)
+
+
+def changed(folder: Path, expected: Mapping[str, str]) -> Iterator[str]:
+    """Names of files that are missing, or have another hash than a manifest says."""
     for name, digest in sorted(expected.items()):
         path = folder / name
         if not path.is_file() or sha256(path) != digest:
-            raise CorruptDataError(
-                "the file is missing or its hash differs from the manifest's", where=str(path)
-            )
-    return len(expected)
+            yield name

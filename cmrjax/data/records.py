@@ -23,6 +23,7 @@ from cmrjax.data.splits import Splits, load_splits
 INDEX_FILE = "index.npz"
 INFO_FILE = "dataset.json"
 TFDS_INFO_FILE = "dataset_info.json"
+FEATURES_FILE = "features.json"
 # Not 'all': that is tfds's own word for every split, and reading a split of that name never ends.
 TFDS_SPLIT = "cines"
 _opening = threading.Lock()
@@ -121,7 +122,7 @@ def load_features(directory: Path) -> tfds.features.FeaturesDict:
     try:
         features = tfds.features.FeaturesDict.from_config(str(directory))
     except Exception:  # tfds raises whatever its parser meets
-        raise CorruptDataError("cannot be read", where=f"{directory}/features.json") from None
+        raise CorruptDataError("cannot be read", where=f"{directory}/{FEATURES_FILE}") from None
     assert isinstance(features, tfds.features.FeaturesDict)
     return features
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
+from cmrjax.core.manifest import write_manifest
 from cmrjax.data import tfrecord
 from cmrjax.data.contract import DatasetContract, save_contract
 from cmrjax.data.records import (
@@ -166,3 +167,6 @@ def write_dataset(
     (directory / SERIES_FILE).write_text("\n".join(map(json.dumps, series)) + "\n")
     save_splits(directory, splits)
     save_contract(directory, contract)
+    # Records carry their own checksums, and the index is rebuilt from them.
+    described = (path.name for path in directory.iterdir() if path.suffix in (".json", ".jsonl"))
+    write_manifest(directory, described)
