@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     keep_freed_memory()
     wanted = resume.asked(args, contract)
     if resume.is_done(output, partial, wanted):
-        shutil.rmtree(partial)
+        resume.tidy(partial)
         _say(args.output, json.loads((output / shards.INFO_FILE).read_text()))
         return 0
     _check_output(args.output)
@@ -226,7 +226,7 @@ def _assemble(
         shards=shards.shard_count(sum(row["bytes"] for row in rows)),
     )
     os.replace(final, output)
-    shutil.rmtree(partial)
+    resume.tidy(partial)
     return info
 
 

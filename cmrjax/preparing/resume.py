@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -101,6 +102,22 @@ def is_done(output: Path, partial: Path, wanted: dict[str, str]) -> bool:
         and not (partial / "final").exists()
         and not _differing(partial, wanted)
     )
+
+
+def tidy(partial: Path) -> None:
+    """Removes the partial folder of a run whose dataset has its name; the mark goes last.
+
+    Killed meanwhile, the same command still sees by it that it is done, and tidies up the rest.
+    """
+    for path in partial.iterdir():
+        if path.name == _MARK:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (partial / _MARK).unlink()
+    partial.rmdir()
 
 
 def _differing(partial: Path, wanted: dict[str, str]) -> list[str]:

@@ -85,6 +85,33 @@ def test_stopped_anywhere_the_same_command_gives_the_same_bytes(
     assert stops >= 6  # the mark, four studies, the dataset's own name
 
 
+def test_stopped_while_it_tidies_up_it_is_done(scans, dataset, tmp_path, monkeypatch):
+    """At every file that the partial folder loses, but for the mark, which goes last."""
+    real, stops = os.unlink, 0
+    for number in range(1, 30):
+        output, calls = tmp_path / str(number), []
+
+        def unlink(path, *args, output=output, calls=calls, number=number, **keywords):
+            if output.exists():
+                calls.append(path)
+                if len(calls) == number:
+                    raise KeyboardInterrupt
+            real(path, *args, **keywords)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", unlink)
+            try:
+                prepare.main(words(scans, output))
+            except KeyboardInterrupt:
+                stops += 1
+        if stops < number:
+            break
+        assert prepare.main(words(scans, output)) == 0
+        assert content(output) == dataset
+        assert not output.with_name(f"{number}.partial").exists()
+    assert stops >= 8  # two files of each study, and the mark
+
+
 def test_killed_with_an_archive_half_read(scans, dataset, tmp_path):
     packed, output = tmp_path / "scans.tar.gz", tmp_path / "dataset"
     with tarfile.open(packed, "w:gz") as archive:
