@@ -40,10 +40,28 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         values(words)
         config = holder.value
     except Exception as error:  # The file is the user's code: whatever it raises is theirs to read.
+        if overrides and (key := _no_section(load_config(spec), overrides)):
+            raise UserError(
+                f"{key} is a value, no section with keys of its own",
+                where=str(path),
+                fix=f"give --{key}=VALUE",
+            ) from None
         raise UserError(_first_line(error), where=str(path), fix="correct the config") from error
     if not isinstance(config, ConfigDict):
         raise UserError("get_config() does not return a ConfigDict", where=str(path))
     return config.to_dict()
+
+
+def _no_section(config: dict[str, Any], overrides: Sequence[str]) -> str:
+    """The first key that an override takes for a section and that is none; else nothing."""
+    for word in overrides:
+        at: Any = config
+        names = word.split("=", 1)[0].split(".")[1:]
+        for depth, name in enumerate(names[:-1], 1):
+            at = at.get(name, {})
+            if not isinstance(at, dict):
+                return ".".join(("config", *names[:depth]))
+    return ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -75,6 +75,8 @@ def test_overrides_of_every_kind(file):
         (["--config.fold=(1,"], "fold"),
         (["--config.optim=3"], "optim"),
         (["--config.flag=maybe"], "flag"),
+        (["--config.size.rows=3"], "config.size is a value, no section"),
+        (["--config.optim.rate.peak=3"], "config.optim.rate is a value, no section"),
     ],
 )
 def test_a_wrong_override_is_one_line_that_names_it(file, words, named):
