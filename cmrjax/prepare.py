@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError, without_text
+from cmrjax.core.lock import sole_user
 from cmrjax.core.memory import keep_freed_memory
 from cmrjax.data import engine, labels, shards
 from cmrjax.data.contract import DatasetContract
@@ -51,20 +52,36 @@ def main(argv: list[str]) -> int:
     workers = open_workers(args, partial)
     keep_freed_memory()
     wanted = resume.asked(args, contract)
-    if resume.is_done(output, partial, wanted):
-        resume.tidy(partial)
-        _say(args.output, json.loads((output / shards.INFO_FILE).read_text()))
-        return 0
-    _check_output(args.output)
-    fresh = not partial.exists()
-    resume.claim(partial, wanted)
+    with sole_user(partial):
+        if resume.is_done(output, partial, wanted):
+            resume.tidy(partial)
+            info = json.loads((output / shards.INFO_FILE).read_text())
+        else:
+            info = _fresh_or_resumed(args, contract, hasher, output, partial, wanted, workers)
+    _say(args.output, info)
+    return 0
+
+
+def _fresh_or_resumed(
+    args: argparse.Namespace,
+    contract: DatasetContract,
+    hasher: Hasher,
+    output: Path,
+    partial: Path,
+    wanted: dict[str, str],
+    workers: AbstractContextManager[engine.Workers],
+) -> dict[str, Any]:
+    """A run, new or gone on with; whatever it raises says nothing of a patient."""
+    new = resume.is_new(partial)
     try:
-        info = _run(args, contract, hasher, output, partial, workers)
+        _check_output(args.output)
+        resume.claim(partial, wanted)
+        return _run(args, contract, hasher, output, partial, workers)
     except engine.TooManyRejectedError:
         raise
     except UserError:
-        if fresh:  # wrong input leaves nothing behind; a stopped run's work is kept
-            shutil.rmtree(partial, ignore_errors=True)
+        if new or not resume.keeps_work(partial, wanted):  # wrong input leaves nothing behind
+            resume.tidy(partial)
         raise
     except BrokenProcessPool:
         raise PreemptedError(
@@ -79,8 +96,6 @@ def main(argv: list[str]) -> int:
         raise
     except Exception as error:
         raise without_text(error) from None
-    _say(args.output, info)
-    return 0
 
 
 def _say(output: Path, info: Mapping[str, Any]) -> None:

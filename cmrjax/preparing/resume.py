@@ -10,11 +10,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from cmrjax import __version__
 from cmrjax.core.errors import UserError
+from cmrjax.core.lock import LOCK_FILE
 from cmrjax.core.writer import write_json_atomic
 from cmrjax.data.contract import DatasetContract
 from cmrjax.data.shards import record_features
@@ -74,8 +76,7 @@ def claim(partial: Path, wanted: dict[str, str]) -> None:
         UserError: a run that asked for something else left it; each part that differs is named. Or
             it cannot be written.
     """
-    begun = partial.iterdir() if partial.is_dir() else ()
-    if all(path.name.startswith(f".{_MARK}.") for path in begun):  # new, or killed at its mark
+    if is_new(partial):
         try:
             write_json_atomic(partial / _MARK, wanted)
         except OSError as error:
@@ -104,20 +105,35 @@ def is_done(output: Path, partial: Path, wanted: dict[str, str]) -> bool:
     )
 
 
-def tidy(partial: Path) -> None:
-    """Removes the partial folder of a run whose dataset has its name; the mark goes last.
+def is_new(partial: Path) -> bool:
+    """Whether no run has left more there than a lock; one may have been killed at its mark."""
+    begun = partial.iterdir() if partial.is_dir() else ()
+    return all(path.name == LOCK_FILE or path.name.startswith(f".{_MARK}.") for path in begun)
 
-    Killed meanwhile, the same command still sees by it that it is done, and tidies up the rest.
+
+def keeps_work(partial: Path, wanted: dict[str, str]) -> bool:
+    """Whether the folder holds what this or another command should find again."""
+    if is_new(partial):
+        return False
+    return bool(_differing(partial, wanted)) or any((partial / "studies").glob("*.json"))
+
+
+def tidy(partial: Path) -> None:
+    """Removes the partial folder of a run that ended; the mark goes last.
+
+    Killed meanwhile, the same command still knows the folder by it, and tidies up the rest.
     """
     for path in partial.iterdir():
-        if path.name == _MARK:
+        if path.name in (_MARK, LOCK_FILE):
             continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
-    (partial / _MARK).unlink()
-    partial.rmdir()
+    for name in (LOCK_FILE, _MARK):
+        (partial / name).unlink(missing_ok=True)
+    with suppress(OSError):  # another command may be looking at it by now
+        partial.rmdir()
 
 
 def _differing(partial: Path, wanted: dict[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from cmrjax import prepare
 from cmrjax.cli import run
 from cmrjax.core.errors import UserError
+from cmrjax.core.lock import sole_user
 from cmrjax.data import engine
 from cmrjax.data.reasons import Reason, Rejected
 from cmrjax.data.records import load_info
@@ -277,3 +278,36 @@ def test_a_study_that_is_not_found_again_is_left_out(scans, tmp_path, monkeypatc
     info = load_info(output)
     assert info["counts"]["studies"] == 2
     assert info["rejected"]["file.too_slow"] == len(list((scans / "d2").iterdir()))
+
+
+def test_two_runs_on_one_output_are_one_too_many(scans, dataset, tmp_path, capsys):
+    output = tmp_path / "out"
+    with sole_user(tmp_path / "out.partial"):
+        assert run("prepare", words(scans, output)) == 2
+        assert "another process is at work" in capsys.readouterr().err
+    assert run("prepare", words(scans, output)) == 0
+    assert content(output) == dataset
+
+
+def test_wrong_input_stopped_while_it_is_removed_can_be_repeated(tmp_path, monkeypatch):
+    scans = tmp_path / "scans"
+    write_cine(scans, phases=1)  # no cine at all
+    real, stops = os.unlink, 0
+    for number in range(1, 20):
+        output, calls = tmp_path / str(number), []
+
+        def unlink(path, *args, calls=calls, number=number, **keywords):
+            calls.append(path)
+            if len(calls) == number:
+                raise KeyboardInterrupt
+            real(path, *args, **keywords)
+
+        with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, UserError)) as end:
+            patch.setattr(os, "unlink", unlink)
+            prepare.main(words(scans, output))
+        stops += end.type is KeyboardInterrupt
+        with pytest.raises(UserError, match="no cine found"):
+            prepare.main(words(scans, output))
+        if stops < number:
+            break
+    assert stops >= 3
