@@ -302,9 +302,10 @@ def test_wrong_input_stopped_while_it_is_removed_can_be_repeated(tmp_path, monke
                 raise KeyboardInterrupt
             real(path, *args, **keywords)
 
-        with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, UserError)) as end:
+        with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", unlink)
-            prepare.main(words(scans, output))
+            with pytest.raises((KeyboardInterrupt, UserError)) as end:
+                prepare.main(words(scans, output))
         stops += end.type is KeyboardInterrupt
         with pytest.raises(UserError, match="no cine found"):
             prepare.main(words(scans, output))
