@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,9 +36,8 @@ from cmrjax.data.study import Settings
 from cmrjax.preparing import resume
 from cmrjax.preparing.fit import contract_of
 from cmrjax.preparing.flags import check, parse
+from cmrjax.preparing.people import count_mixed, warn_of_mixed
 from cmrjax.preparing.workers import open_workers
-
-_MOST_IDS = 5  # of one person
 
 
 def main(argv: list[str]) -> int:
@@ -214,13 +213,10 @@ def _assemble(
         official={patient_of[study]: official[study] for study in patient_of},
     )
     alike = _alike(rows, splits)
-    info = _info(args, job, rows, rejected, alike)
-    if several := info["counts"].get("people_with_several_ids"):
-        print(
-            "cmrjax prepare: warning: people (by name and birth date) under several patient ids, "
-            f"who count as several patients, perhaps in different splits: {several}",
-            file=sys.stderr,
-        )
+    texts = {study: task.report for study, task in zip(official, job.studies, strict=True)}
+    lost = sum(bool(text) for study, text in texts.items() if study not in patient_of)
+    info = _info(args, job, rows, rejected, alike, lost)
+    warn_of_mixed(info["counts"])
     since = days_since_first((row["patient_id"], row["study_id"], row["day"]) for row in rows)
     series = [
         {"study_id": row["study_id"], "days_since_first": since[row["study_id"]], **s}
@@ -259,24 +255,16 @@ def _alike(rows: Sequence[dict[str, Any]], splits: Splits) -> list[dict[str, Any
     return pairs
 
 
-def _several_ids(rows: Iterable[dict[str, Any]]) -> int:
-    """How many people have more than one patient id; a name of many ids is a placeholder."""
-    ids: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row["person"]:
-            ids[row["person"]].add(row["patient_id"])
-    return sum(1 < len(held) <= _MOST_IDS for held in ids.values())
-
-
 def _info(
     args: argparse.Namespace,
     job: Job,
     rows: Sequence[dict[str, Any]],
     rejected: Counter[str],
     alike: Sequence[dict[str, Any]],
+    lost: int,
 ) -> dict[str, Any]:
-    """What `dataset.json` holds."""
-    people = {"people_with_several_ids": _several_ids(rows)} if args.source == "dicom" else {}
+    """What `dataset.json` holds; `lost` reports are of studies that gave no cine."""
+    people = count_mixed(rows) if args.source == "dicom" else {}
     with_report = sum(row["has_report"] for row in rows)
     return {
         "name": f"cmr_{args.source}",
@@ -294,6 +282,7 @@ def _info(
             "cines": sum(len(row["records"]) for row in rows),
             "studies_with_report": with_report,
             "studies_without_report": len(rows) - with_report,
+            "reports_of_studies_left_out": lost,
             "near_duplicates": len(alike),
             "near_duplicates_across_splits": sum(p["split_a"] != p["split_b"] for p in alike),
         },

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -315,3 +316,23 @@ def test_people_under_several_ids_are_warned_of(tmp_path, capsys):
     assert info["counts"]["patients"] == 9
     stored = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())
     assert b"person" not in stored.replace(b"Testperson", b"")
+
+
+def test_an_id_of_several_people_is_warned_of(tmp_path, capsys):
+    for study, name in enumerate(("Doe^Jo", "Roe^Al", "Doe^Jo"), 1):
+        who = {"PatientName": name, "PatientBirthDate": "19500101", "PatientID": "PATIENT"}
+        write_cine(tmp_path / "scans" / str(study), study=study, **who)
+    output = run(tmp_path / "scans", tmp_path / "out")
+    assert "who count as one patient: a placeholder, or another site" in capsys.readouterr().err
+    counts = RecordSource(output).info["counts"]
+    assert (counts["patients"], counts["ids_of_several_people"]) == (1, 1)
+
+
+def test_the_report_of_a_study_without_cines_is_counted(export, tmp_path):
+    scans, tables = export
+    shutil.copytree(scans, tmp_path / "scans")
+    for path in (tmp_path / "scans" / "d3").glob("*.dcm"):
+        path.write_bytes(path.read_bytes()[:-100])
+    counts = RecordSource(run(tmp_path / "scans", tmp_path / "out", *tables)).info["counts"]
+    assert (counts["studies"], counts["studies_with_report"]) == (5, 4)
+    assert counts["reports_of_studies_left_out"] == 1

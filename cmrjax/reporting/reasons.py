@@ -57,6 +57,7 @@ _MEANING = {
     "flow": "velocities, no anatomy",
     "varying_inversion_time": "a series over inversion times, no cine",
     # Studies and masks, mostly of public datasets.
+    "several_patients": "its images are of several patients: nobody can tell whose heart it is",
     "no_cine": "has no cine that could be kept",
     "not_in_table": "not named by the dataset's table",
     "without_images": "has contours, but no images",

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cmrjax.data import archives, files
-from cmrjax.data.dicom import Rejected, guard, read_images, read_pixels, study_of
+from cmrjax.data.dicom import Rejected, guard, read_images, read_pixels, read_stored, study_of
 from tests.data.builders import beating, write_image
+from tests.data.dicom.build import write_enhanced
 
 CONTENT = {"a/one": b"1" * 5000, "a/two": bytes(range(256)) * 20, "three": b""}
 
@@ -208,6 +209,19 @@ def test_images_in_archives_are_those_beside_them(tmp_path):
         assert {study_of(name) for name in names} == {("1.2.826.1", "A1")}
         images = [image for name in names for image in read_images(name)]
         np.testing.assert_array_equal(read_pixels(images), frames)
+
+
+def test_the_frames_of_a_packed_file_are_unpacked_once(tmp_path, monkeypatch):
+    frames = np.stack(beating(40)).astype(np.uint16)
+    places, times = [(0.0, 0.0, 0.0)] * 40, [20.0 * i for i in range(40)]
+    write_enhanced(tmp_path / "x", frames, places, times)
+    write_zip(tmp_path / "x.zip", {"x": (tmp_path / "x").read_bytes()}, compression=8)
+    ((name,), _) = guard.members(str(tmp_path / "x.zip"), scratch=str(tmp_path / "s"))
+    images, read, real = read_images(name), [], files.read
+    monkeypatch.setattr(files, "read", lambda *a: (read.append(a), real(*a))[1])
+    order = [*range(1, 40, 2), *range(0, 40, 2)]
+    np.testing.assert_array_equal(read_stored([images[i] for i in order]), frames[order])
+    assert len(read) == 1
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

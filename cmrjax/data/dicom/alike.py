@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cmrjax.data.dicom.walk import UNDEFINED, Unusual, Values, Walk, head_of
 
+_SYNTAX = 0x00020010
 _MOST_KINDS = 8
 # Learning costs several walks: a kind must pay for it.
 _FREE_LESSONS, _HITS_A_LESSON = 64, 16
@@ -105,13 +106,18 @@ class Kind:
         return (values, at + len(self._last)) if begins(self._last, at) else None
 
     def differences(self, data: bytes, elements: Sequence[_Element]) -> set[int] | None:
-        """Numbers of the elements that this and another file differ in; nothing if too much."""
+        """Numbers of the elements that this and another file differ in; nothing if too much.
+
+        The transfer syntax never differs within a kind: it says how to read all that follows.
+        """
         if len(elements) != len(self.elements):
             return None
         out = set()
         for i, (ours, theirs) in enumerate(zip(self.elements, elements, strict=True)):
             mine, other = self.data[ours.head : ours.end], data[theirs.head : theirs.end]
             if mine != other:
+                if ours.tag == _SYNTAX:
+                    return None
                 known = ours.length - ours.head, theirs.length - theirs.head
                 if known[0] != known[1] or known[0] <= 0 or mine[: known[0]] != other[: known[0]]:
                     return None

@@ -1,6 +1,7 @@
 """The pixels of images: taken from the file as they lie, or decoded by the guard."""
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -32,10 +33,24 @@ def stored_pixels(layout: Layout, frames: Sequence[int]) -> np.ndarray:
     if not layout.direct:
         return guard.frames(layout, frames)
     out = np.empty((len(frames), layout.shape.rows, layout.shape.columns), layout.shape.dtype)
-    source = _inflated(layout.path) if layout.syntax == DEFLATED else None
-    for into, frame in zip(out, frames, strict=True):
-        _fill(into, layout, frame, source)
+    _fill_all(list(out), layout, frames)
     return _value_bits(out, layout.shape.bits_stored)
+
+
+def _fill_all(into: Sequence[np.ndarray], layout: Layout, frames: Sequence[int]) -> None:
+    """Puts frames of one file where they belong; what must be inflated is inflated once."""
+    source, begins = None, 0
+    if layout.syntax == DEFLATED:
+        source = _inflated(layout.path)
+    elif len(frames) > 1 and "\0" in layout.path:
+        size = layout.shape.frame_bytes
+        begins = layout.offset + min(frames) * size
+        try:
+            source, _ = files.read(layout.path, (max(frames) + 1 - min(frames)) * size, begins)
+        except OSError:
+            raise Rejected(Reason.UNREADABLE) from None
+    for one, frame in zip(into, frames, strict=True):
+        _fill(one, layout, frame, source, begins)
 
 
 def _inflated(path: str) -> bytes:
@@ -45,12 +60,20 @@ def _inflated(path: str) -> bytes:
         raise Rejected(Reason.UNREADABLE) from None
 
 
-def _fill(into: np.ndarray, layout: Layout, frame: int, source: bytes | None) -> None:
-    """Puts one frame where it belongs, from its file or from what was inflated already."""
+def _fill(into: np.ndarray, layout: Layout, frame: int, source: bytes | None, begins: int) -> None:
+    """Puts one frame where it belongs, from its file or from a part that was read already.
+
+    Args:
+        into: `[h, w]`.
+        layout: of the file.
+        frame: its number.
+        source: bytes of the data set, or nothing.
+        begins: where in the data set they begin.
+    """
     start, size = layout.offset + frame * layout.shape.frame_bytes, layout.shape.frame_bytes
     try:
         if source is not None:
-            data = source[start : start + size]
+            data = source[start - begins : start - begins + size]
         elif "\0" in layout.path:
             data, _ = files.read(layout.path, size, start)
         else:
@@ -86,12 +109,14 @@ def read_stored(images: Sequence[Image]) -> np.ndarray:
     first = images[0].layout.shape
     if len(images) * first.frame_bytes > MAX_CINE_BYTES:
         raise Rejected(Reason.TOO_LARGE)
-    if all(
-        i.layout.shape is first and i.layout.direct and i.layout.syntax != DEFLATED for i in images
-    ):
+    if all(i.layout.shape is first and i.layout.direct for i in images):
         out = np.empty((len(images), first.rows, first.columns), first.dtype)
-        for into, image in zip(out, images, strict=True):
-            _fill(into, image.layout, image.frame, None)
+        of_file: dict[str, list[int]] = defaultdict(list)
+        for i, image in enumerate(images):
+            of_file[image.path].append(i)
+        for members in of_file.values():
+            frames = [images[i].frame for i in members]
+            _fill_all([out[i] for i in members], images[members[0]].layout, frames)
         return _value_bits(out, first.bits_stored)
     parts = [
         stored_pixels(layout, [image.frame for image in members])

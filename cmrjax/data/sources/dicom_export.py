@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from cmrjax.core.clock import progress
 from cmrjax.core.errors import UserError
 from cmrjax.data import engine
 from cmrjax.data.deid.headers import Identifier, patient_key, person_key, study_day
@@ -40,9 +41,12 @@ def find_studies(
     paths, rejected = list_files(root)
     look = partial(scan_files, scratch=str(scratch))
     found = []
-    for some, wrong in engine.map_batches(executor, look, paths, size=_BATCH, workers=workers):
-        found += some
-        rejected += wrong
+    with progress(total=len(paths), unit="file", description="look at files") as bar:
+        for some, wrong in engine.map_batches(executor, look, paths, size=_BATCH, workers=workers):
+            found += some
+            rejected += wrong
+            bar.set_postfix(images=len(found), refresh=False)
+            bar.update(min(_BATCH, len(paths) - bar.n))
     if not found:
         reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
         raise UserError(f"no DICOM file of a study ({reasons})", where="--input", fix=MEANINGS)
@@ -53,7 +57,7 @@ def list_files(root: Path) -> tuple[list[str], Counter[str]]:
     """Every file below a folder, sorted; links are not followed.
 
     Returns:
-        The files, and how many folders cannot be read.
+        The files, and how many links to files and to folders there are, and closed folders.
 
     Raises:
         UserError: nothing is there.
@@ -62,31 +66,33 @@ def list_files(root: Path) -> tuple[list[str], Counter[str]]:
         return [str(root)], Counter()
     if not root.is_dir():
         raise UserError("no such folder", where="--input")
-    found, closed = _entries(str(root))
+    found, folders = _entries(str(root))
     if not found:
         raise UserError("the folder is empty", where="--input")
     paths = sorted(entry.path for entry in found if not entry.is_symlink())
-    left_out = {"file.link": len(found) - len(paths), "folder.unreadable": closed}
-    return paths, +Counter(left_out)
+    folders["file.link"] = len(found) - len(paths)
+    return paths, +folders
 
 
-def _entries(root: str) -> tuple[list[os.DirEntry[str]], int]:
-    """Everything below a folder but folders, and how many of those cannot be read.
+def _entries(root: str) -> tuple[list[os.DirEntry[str]], Counter[str]]:
+    """Everything below a folder but folders, and how many of those were not entered, by reason.
 
     The system says with each name whether it is a link: nothing is asked file by file.
     """
-    found, closed, folders = [], 0, [root]
+    found, left_out, folders = [], Counter(), [root]
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif not (entry.is_symlink() and entry.is_dir()):
+                    elif entry.is_symlink() and entry.is_dir():
+                        left_out["folder.link"] += 1
+                    else:
                         found.append(entry)
         except OSError:
-            closed += 1
-    return found, closed
+            left_out["folder.unreadable"] += 1
+    return found, left_out
 
 
 def scan_files(
@@ -118,7 +124,7 @@ def scan_files(
 def _scan_archive(path: str, scratch: str) -> tuple[list[tuple[str, str, str]], Counter[str]]:
     """The same of what an archive holds; archives in it stay closed."""
     # The same order in every run, and a folder of its own where a cluster reads an archive twice.
-    name = f"{hashlib.sha256(path.encode()).hexdigest()[:16]}.{secrets.token_hex(4)}"
+    name = f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.{secrets.token_hex(4)}"
     try:
         members, left_out = guard.members(path, scratch=os.path.join(scratch, name))
     except Rejected as reason:
@@ -154,6 +160,9 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
     """One study's records, or the reasons why there are none; a function of its files alone."""
     study_id = settings.hasher.id("study", task.study_uid)
     images, rejected = read_headers(task.paths)
+    if _several_patients(images):
+        return StudyResult(study_id, rejected=rejected + Counter({"study.several_patients": 1}))
+    rejected["file.repeated"] += len(images) - len({(i.sop_uid or i.path, i.frame) for i in images})
     cines, left_out = raw_cines(images, settings)
     rejected += left_out
     if not cines:
@@ -190,6 +199,19 @@ def process(task: StudyTask, settings: Settings) -> StudyResult:
         day=settings.hasher.shifted_day(patient_id, day) if (day := study_day(known)) else None,
         person=settings.hasher.id("person", person) if (person := person_key(known)) else "",
     )
+
+
+def _several_patients(images: Iterable[Image]) -> bool:
+    """Whether the images of a study are of different people: whose heart it is, nobody knows then.
+
+    Ids may differ where name and birth date agree: one person, known under two numbers.
+    """
+    said = {image.shared.identifiers for image in images}
+    if len(said) < 2:
+        return False
+    ids = {key for known in said if (key := patient_key(known))}
+    people = {person_key(known) for known in said}
+    return len(ids) > 1 and (len(people) > 1 or None in people)
 
 
 def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:
