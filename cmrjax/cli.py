@@ -16,6 +16,7 @@ VERBS = {
     "verify": "check every record of a dataset or every file of a checkpoint",
     "train": "train, or go on training",
     "evaluate": "run an evaluator on a checkpoint",
+    "embed": "write the vectors of a dataset's studies or cines to a file",
     "report": "write the report page of a workdir",
     "status": "show where a run stands",
     "export": "write a model for others: weights, a model folder, StableHLO, ONNX",

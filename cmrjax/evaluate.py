@@ -18,7 +18,7 @@ from cmrjax.core.sections import to_dataclass
 from cmrjax.evals.base import read_rows, rebuild_results
 from cmrjax.evals.config import EvalConfig
 from cmrjax.evals.jobs import Job
-from cmrjax.evals.origin import FolderOrigin, Origin, WorkdirOrigin
+from cmrjax.evals.origin import Origin, WorkdirOrigin, existing, open_origin
 from cmrjax.evals.tables import format_rows
 
 POLL_SECONDS = 1.0
@@ -46,28 +46,13 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger("cmrjax").setLevel(logging.INFO)
     with interruptible() as stop:
         if args.follow:
-            folders = follow(config, _existing(args.workdir, "workdir"), stop=stop)
+            folders = follow(config, existing(args.workdir, "workdir"), stop=stop)
         else:
-            folders = evaluate(config, _origin(args.workdir, args.model), step=args.step, stop=stop)
+            origin = open_origin(args.workdir, args.model)
+            folders = evaluate(config, origin, step=args.step, stop=stop)
     for folder in folders:
         print(format_rows(read_rows(folder / "results.json"), title=str(folder)))
     return 0
-
-
-def _origin(workdir: Path | None, model: Path | None) -> Origin:
-    if model is not None:
-        return FolderOrigin(_existing(model, "model folder"))
-    assert workdir is not None, "argparse asks for one of the two"
-    return WorkdirOrigin(_existing(workdir, "workdir"))
-
-
-def _existing(directory: Path, what: str) -> Path:
-    if not directory.is_dir():
-        writer = "train" if what == "workdir" else "export or import"
-        raise UserError(
-            f"no such {what}", where=str(directory), fix=f"give that of cmrjax {writer}"
-        )
-    return directory
 
 
 class Stop:

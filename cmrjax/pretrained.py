@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
+from cmrjax.data.contract import DatasetContract, differences
 from cmrjax.evals.model import Model
 from cmrjax.evals.model_folder import FORMAT, is_model_folder, read_model_folder
 from cmrjax.evals.origin import load_trained_model
@@ -68,14 +69,19 @@ def with_pretrained(
     config: PretrainedConfig,
     *,
     tokenizer: Tokenizer | None,
+    contract: DatasetContract,
 ) -> dict[str, Any]:
     """Replaces parts of a network by weights from elsewhere; the load reports go to stderr.
+
+    Weights may be trained further on data that is prepared otherwise, as in every transfer between
+    datasets; each field in which the two differ is named there.
 
     Args:
         params: the network's initial parameters, a pure nested dict.
         network: what it looks like.
         config: where the weights come from.
         tokenizer: of the run, whose tokens a text tower's weights must know; None without text.
+        contract: of the run's dataset.
 
     Raises:
         UserError: a part does not fit, with every parameter that is missing, unexpected or of
@@ -84,6 +90,7 @@ def with_pretrained(
     """
     taken = dict(params)
     for part, where, source, given in _parts(config):
+        _tell_other_data(source, contract, where)
         if part not in params:
             raise UserError(f"the run has no part {part!r}", where=where)
         if part not in TOWERS:
@@ -95,6 +102,17 @@ def with_pretrained(
             _require_tokens(source.tokenizer, tokenizer, where)
         taken[part] = _tower(weights, given, _part(network, part), params[part], where)
     return taken
+
+
+def _tell_other_data(source: Source, contract: DatasetContract, where: str) -> None:
+    theirs = source.model.dataset_contract if source.model else None
+    wrong = differences(contract, theirs) if theirs else ()
+    if wrong and jax.process_index() == 0:
+        print(
+            f"cmrjax train: warning: {where} was trained on data prepared otherwise: "
+            f"{'; '.join(wrong)}; `cmrjax prepare --contract` prepares as it was",
+            file=sys.stderr,
+        )
 
 
 def _part(network: ModelConfig, part: str) -> ModelConfig:

@@ -118,7 +118,11 @@ def train(run: RunConfig, workdir: Path) -> None:
         state = init()
         if run.pretrained_config().paths():
             given = with_pretrained(
-                state.params, objective.network, run.pretrained_config(), tokenizer=tokenizer
+                state.params,
+                objective.network,
+                run.pretrained_config(),
+                tokenizer=tokenizer,
+                contract=source.contract,
             )
             params = jax.device_put(given, shardings.params)
             extra = jax.device_put(objective.extra_of(params), shardings.extra)

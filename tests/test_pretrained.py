@@ -1,5 +1,6 @@
 """A run starts from other networks' weights, wholly or not at all; the report says with what."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config
 from cmrjax.core.errors import UserError
 from cmrjax.data import tokenizer as wordpiece
-from cmrjax.data.contract import InputContract
+from cmrjax.data.contract import InputContract, save_contract
 from cmrjax.data.records import RecordSource
 from cmrjax.evals.model_folder import write_model_folder
 from cmrjax.evals.workdir_encoder import load_workdir_model
@@ -29,7 +30,7 @@ from cmrjax.models.pretrained.resample import resample_positions
 from cmrjax.pretrained import with_pretrained
 from tests.models.networks import filled
 from tests.models.pretrained.sources import GOLDEN
-from tests.tiny import tiny_config, write_tiny_dataset
+from tests.tiny import tiny_config, tiny_contract, write_tiny_dataset
 from tests.workdirs import write_workdir
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,7 +83,11 @@ def taken(config, dataset):
     drawn = nnx.state(filled(objective.abstract, seed=99), nnx.Param)
     params = jax.tree.map(np.asarray, nnx.to_pure_dict(drawn))
     return params, with_pretrained(
-        params, objective.network, run.pretrained_config(), tokenizer=tokenizer
+        params,
+        objective.network,
+        run.pretrained_config(),
+        tokenizer=tokenizer,
+        contract=source.contract,
     )
 
 
@@ -204,6 +209,19 @@ def test_parts_come_from_workdirs_and_model_folders_alike(tiny_dataset, tmp_path
         assert same(params[part], sixth[part])
     assert same(params["text"], third["text"])
     assert not same(params["project_text"], sixth["project_text"])
+
+
+def test_data_prepared_otherwise_is_named_field_by_field(tiny_dataset, tmp_path, capsys):
+    first = write_workdir(tiny_dataset, tmp_path / "first", steps=(3,))
+    config = tiny_config(tiny_dataset, pretrained={"workdir": str(first)})
+    taken(config, tiny_dataset)
+    assert "prepared otherwise" not in capsys.readouterr().err
+    other = shutil.copytree(tiny_dataset, tmp_path / "other")
+    save_contract(other, dataclasses.replace(tiny_contract(), spacing_mm=1.25, dtype="uint16"))
+    taken(config | {"data": config["data"] | {"dataset": str(other)}}, other)
+    err = capsys.readouterr().err
+    assert "config.pretrained was trained on data prepared otherwise" in err
+    assert "spacing_mm: dataset 1.25, checkpoint 2.0; dtype: dataset uint16" in err
 
 
 def test_a_part_that_is_not_there_or_has_another_shape_is_refused(tiny_dataset, tmp_path):

@@ -207,7 +207,7 @@ def _compute(encoder: Encoder, cohort: Cohort, batch_size: int) -> tuple[np.ndar
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         owner = owners[start : start + batch_size]
-        clips = _clips(cohort.source, chosen, encoder.input, batch_size)
+        clips = clips_of(cohort.source, chosen, encoder.input, batch_size)
         vectors = [np.asarray(v, np.float64)[: len(chosen)] for v in encoder.encode(clips)]
         if not z.size:
             z = np.zeros((n, vectors[0].shape[1]))
@@ -243,8 +243,9 @@ def _mean_by_view(sums: np.ndarray, owners: np.ndarray, slots: np.ndarray) -> np
     return means.reshape(len(means), -1)
 
 
-def _clips(
+def clips_of(
     source: RecordSource, rows: Sequence[int], contract: InputContract, batch_size: int
 ) -> np.ndarray:
+    """The clips of some records, float32 `[batch_size, t, h, w]`; blank ones fill the batch up."""
     clips = np.stack([prepare_clip(source[row]["cine"], contract) for row in rows])
     return np.pad(clips, ((0, batch_size - len(rows)), (0, 0), (0, 0), (0, 0)))

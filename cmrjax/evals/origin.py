@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cmrjax.core import checkpoint
+from cmrjax.core.errors import UserError
 from cmrjax.core.manifest import MANIFEST, sha256
 from cmrjax.data.contract import DatasetContract, InputContract, load_checkpoint_contract
 from cmrjax.data.pipeline import DataConfig
@@ -186,6 +187,32 @@ class FolderOrigin:
         for part in self._model.training.data if self._model.training else ():
             found |= _patients(part, source)
         return found
+
+
+def open_origin(workdir: Path | None, model: Path | None) -> Origin:
+    """The origin that two flags name, of which one is given.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    if model is not None:
+        return FolderOrigin(existing(model, "model folder"))
+    assert workdir is not None, "argparse asks for one of the two"
+    return WorkdirOrigin(existing(workdir, "workdir"))
+
+
+def existing(directory: Path, what: str) -> Path:
+    """The directory, if it is one.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    if not directory.is_dir():
+        writer = "train" if what == "workdir" else "export or import"
+        raise UserError(
+            f"no such {what}", where=str(directory), fix=f"give that of cmrjax {writer}"
+        )
+    return directory
 
 
 def load_trained_model(workdir: Path, *, step: int | None = None) -> Model:
