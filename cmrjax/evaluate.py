@@ -3,17 +3,16 @@
 import argparse
 import json
 import logging
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from cmrjax.core import checkpoint
 from cmrjax.core.config import load_config, split_overrides
 from cmrjax.core.distributed import use_compilation_cache
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError
+from cmrjax.core.interrupt import Stop, interruptible
 from cmrjax.core.sections import to_dataclass
 from cmrjax.evals.base import read_rows, rebuild_results
 from cmrjax.evals.config import EvalConfig
@@ -44,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     # Where an imported library has set up logging before, the line above does nothing.
     logging.getLogger("cmrjax").setLevel(logging.INFO)
-    with interruptible() as stop:
+    with interruptible("finished steps") as stop:
         if args.follow:
             folders = follow(config, existing(args.workdir, "workdir"), stop=stop)
         else:
@@ -53,45 +52,6 @@ def main(argv: Sequence[str]) -> int:
     for folder in folders:
         print(format_rows(read_rows(folder / "results.json"), title=str(folder)))
     return 0
-
-
-class Stop:
-    """The handler of SIGTERM and SIGINT: unwinds at once, so that temporary folders go.
-
-    Libraries may swallow the exception or turn it into another one, so it is remembered too.
-    """
-
-    def __init__(self):
-        self.asked = False
-
-    def __call__(self, number, frame):
-        """Handles a signal."""
-        del number, frame
-        self.asked = True
-        raise KeyboardInterrupt
-
-    def check(self) -> None:
-        """Stops here if a signal was swallowed on the way."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def interruptible() -> Iterator[Stop]:
-    """Ends the block on SIGTERM and SIGINT with exit code 75."""
-    stop = Stop()
-    previous = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    except BaseException:
-        if not stop.asked:
-            raise
-        raise PreemptedError(
-            "stopped by a signal", fix="the same command goes on; finished steps are kept"
-        ) from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def evaluate(

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrjax.core.errors import CmrjaxError, PreemptedError, UserError, without_text
+from cmrjax.core.interrupt import interruptible
 from cmrjax.core.lock import sole_user
 from cmrjax.core.memory import keep_freed_memory
 from cmrjax.data import engine, labels, shards
@@ -34,10 +36,12 @@ from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FOLDS, Splits, make_splits
 from cmrjax.data.study import Settings
 from cmrjax.preparing import resume
-from cmrjax.preparing.fit import contract_of
+from cmrjax.preparing.fit import contract_of, kept_splits
 from cmrjax.preparing.flags import check, parse
 from cmrjax.preparing.people import count_mixed, warn_of_mixed
 from cmrjax.preparing.workers import open_workers
+
+_UNPACKED = "unpacked"
 
 
 def main(argv: list[str]) -> int:
@@ -46,12 +50,16 @@ def main(argv: list[str]) -> int:
     check(args)
     hasher = _hasher(args)
     contract = contract_of(args, id_namespace=hasher.namespace)
+    if args.splits is not None:
+        kept_splits(args.splits, contract.id_namespace)  # refused now, not after a night's work
     output = args.output.resolve()
     partial = output.with_name(output.name + ".partial")
     workers = open_workers(args, partial)
     keep_freed_memory()
     wanted = resume.asked(args, contract)
-    with sole_user(partial):
+    kept = "finished studies"
+    # Ctrl-C unwinds by itself; the signal of a cluster would end the process where it stands.
+    with sole_user(partial), interruptible(kept, (signal.SIGTERM,)):
         if resume.is_done(output, partial, wanted):
             resume.tidy(partial)
             info = json.loads((output / shards.INFO_FILE).read_text())
@@ -95,6 +103,8 @@ def _fresh_or_resumed(
         raise
     except Exception as error:
         raise without_text(error) from None
+    finally:  # what identifies people does not outlive the run, even one that goes on later
+        shutil.rmtree(partial / _UNPACKED, ignore_errors=True)
 
 
 def _say(output: Path, info: Mapping[str, Any]) -> None:
@@ -163,9 +173,9 @@ def _dicom_job(args: argparse.Namespace, executor: engine.Workers, partial: Path
         made = partial / "phantom"
         phantom.ensure_phantom(
             made,
-            patients=args.patients,
-            seed=args.seed,
-            profile=args.profile,
+            patients=200 if args.patients is None else args.patients,
+            seed=args.seed or 0,
+            profile=args.profile or "demo",
             workers=args.workers,
         )
         folder = made / "dicom"
@@ -173,7 +183,7 @@ def _dicom_job(args: argparse.Namespace, executor: engine.Workers, partial: Path
         labels_path = labels_path or made / "labels.csv"
     reports = read_reports(reports_path) if reports_path else None
     table, tasks = labels.read_labels(labels_path, args.label_tasks) if labels_path else (None, {})
-    scratch = partial / "unpacked"
+    scratch = partial / _UNPACKED
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was stopped
     studies, rejected = dicom_export.find_studies(
         folder, executor, scratch=scratch, workers=args.workers
@@ -211,6 +221,7 @@ def _assemble(
         folds=FOLDS,
         seed=args.split_seed,
         official={patient_of[study]: official[study] for study in patient_of},
+        kept=kept_splits(args.splits, contract.id_namespace) if args.splits else None,
     )
     alike = _alike(rows, splits)
     texts = {study: task.report for study, task in zip(official, job.studies, strict=True)}

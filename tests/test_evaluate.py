@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,19 @@ def test_another_contract_is_refused_and_every_field_named(root, tmp_path):
         Job(config(root, data=str(other)), WorkdirOrigin(root / "run"))
 
 
+def test_another_key_is_warned_of_since_patients_cannot_be_told(root, tmp_path, caplog):
+    run = shutil.copytree(root / "run", tmp_path / "run")
+    contract = json.loads((run / "contract.json").read_text())
+    other = write_tiny_dataset(tmp_path / "ds")
+    contract["dataset"]["id_namespace"] = "keyed:1"
+    (run / "contract.json").write_text(json.dumps(contract))
+    for key, warned in (("keyed:1", False), ("keyed:2", True), ("public:acdc", False)):
+        save_contract(other, dataclasses.replace(tiny_contract(), id_namespace=key))
+        caplog.clear()
+        Job(config(root, data=str(other)), WorkdirOrigin(run))
+        assert ("of another key" in caplog.text) == warned
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -239,7 +253,7 @@ def swallowed(stop):
 
 @pytest.mark.parametrize("library", [turned_into_another_error, swallowed])
 def test_a_signal_that_a_library_hides_still_means_75(library):
-    with pytest.raises(PreemptedError), job.interruptible() as stop:
+    with pytest.raises(PreemptedError), job.interruptible("finished steps") as stop:
         library(stop)
-    with pytest.raises(TypeError), job.interruptible():
+    with pytest.raises(TypeError), job.interruptible("finished steps"):
         raise TypeError("not a signal")

@@ -14,6 +14,7 @@ from cmrjax.data import engine
 from cmrjax.data.contract import InputContract, differences, save_checkpoint_contract
 from cmrjax.data.pipeline import DataConfig, StudyExamples
 from cmrjax.data.records import RecordSource, studies
+from cmrjax.data.splits import load_splits
 from cmrjax.data.standardise import to_patient
 from tests.data.builders import beating, contract, write_cine
 
@@ -178,6 +179,27 @@ def test_key_file_hides_ids_and_keeps_them_stable(tmp_path):
     assert seen[0]["splits.json"] != seen[2]["splits.json"]
 
 
+def test_a_later_export_keeps_the_splits_of_the_first(tmp_path):
+    write_export(tmp_path / "scans", 8)
+    (tmp_path / "key").write_text("k" * 32)
+    (tmp_path / "other").write_text("x" * 32)
+    key = ("--deid-key-file", str(tmp_path / "key"))
+    first = run(tmp_path / "scans", tmp_path / "first", *key, "--split-seed", "3")
+    write_export(tmp_path / "scans", 12)
+    later = run(tmp_path / "scans", tmp_path / "later", *key, "--splits", str(first))
+    before, after = (load_splits(folder).assignment for folder in (first, later))
+    assert len(after) == 12
+    assert {patient: after[patient] for patient in before} == before
+    alone = run(tmp_path / "scans", tmp_path / "alone", *key)
+    assert load_splits(alone).assignment.items() & before.items() != before.items()
+    with pytest.raises(UserError, match="its ids are of another key"):
+        run(
+            tmp_path / "scans",
+            tmp_path / "wrong",
+            *("--deid-key-file", str(tmp_path / "other"), "--splits", str(first)),
+        )
+
+
 def test_contract_of_a_model_is_taken_over(tmp_path):
     write_export(tmp_path / "scans", 1)
     model = InputContract(4, "uniform", 12, "unit", ("findings",), "wordpiece", 32)
@@ -255,6 +277,9 @@ def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path):
         (["--source", "dicom", "--input", str(scans)], "needs --deid-key-file"),
         (["--source", "acdc", "--input", str(scans)], "Info.cfg"),
         ([*public, "--input", str(scans), "--spacing", "0"], "spacing"),
+        ([*public, "--input", str(scans), "--size", "100000"], "is not from 8 to 2048"),
+        ([*public, "--input", str(scans), "--patients", "3"], "--patients is of --source phantom"),
+        ([*public, "--input", str(scans), "--splits", str(scans)], "is not a dataset"),
     ]
     for words, message in cases:
         with pytest.raises(UserError, match=message) as caught:

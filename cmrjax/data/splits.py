@@ -145,6 +145,7 @@ def make_splits(
     folds: int = FOLDS,
     seed: int = 0,
     official: Mapping[str, str] | None = None,
+    kept: Mapping[str, tuple[str, int]] | None = None,
 ) -> Splits:
     """Assigns every patient a split and a fold.
 
@@ -158,17 +159,22 @@ def make_splits(
         folds: number of folds.
         seed: another one deals other patients.
         official: patient id -> 'train', 'val', 'test' or nothing.
+        kept: patient id -> split and fold of a former dataset, which stay; the others are dealt
+            among themselves.
 
     Returns:
         The same splits for the same patients, in whatever order they come.
     """
-    order = sorted(labels, key=lambda patient: _shuffle_key(patient, seed))
+    known = {patient: kept[patient] for patient in labels if kept and patient in kept}
+    order = sorted(labels.keys() - known.keys(), key=lambda patient: _shuffle_key(patient, seed))
+    if not order:
+        return Splits(folds, known)
     indicators = np.array([labels[patient] for patient in order], bool).reshape(len(order), -1)
     given = [(official or {}).get(patient, "") for patient in order]
     split = _official_or_dealt(indicators, fractions, given)
     fold = stratify(indicators, [1 / folds] * folds)
     pairs = zip(order, split, fold, strict=True)
-    return Splits(folds, {p: (SPLIT_NAMES[int(s)], int(f)) for p, s, f in pairs})
+    return Splits(folds, known | {p: (SPLIT_NAMES[int(s)], int(f)) for p, s, f in pairs})
 
 
 def _official_or_dealt(

@@ -79,12 +79,23 @@ class Job:
             require_same(self.source.contract, origin.contract, where=where)
         else:
             log.warning("%s has no dataset contract: any dataset is accepted", origin.directory)
+        self._warn_of_another_key(origin, where=where)
         mine = self.source.splits.patients(self.config.split, self.fold)
         if both := mine & origin.seen(self.source):
             raise UserError(
                 f"{len(both)} of {len(mine)} patients were trained on",
                 where=str(origin.directory),
-                fix="evaluate the split and fold that the model was trained on",
+                fix="evaluate the split and fold that the model was trained on, "
+                "or prepare the dataset with --splits of the training's",
+            )
+
+    def _warn_of_another_key(self, origin: Origin, *, where: str) -> None:
+        names = {c.id_namespace for c in (self.source.contract, origin.contract) if c is not None}
+        if len(names) > 1 and all(name.startswith("keyed:") for name in names):
+            log.warning(
+                "%s: its ids are of another key than the model's data: patients who were trained "
+                "on cannot be told",
+                where,
             )
 
     def _tasks(self) -> dict[str, Mapping[str, Any]]:

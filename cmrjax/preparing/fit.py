@@ -1,13 +1,22 @@
 """The contract of a new dataset: from the flags, or from the model that it is for."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.contract import DTYPES, VIEWS, DatasetContract, differences, load_dataset_part
+from cmrjax.data.contract import (
+    DTYPES,
+    VIEWS,
+    DatasetContract,
+    differences,
+    load_contract,
+    load_dataset_part,
+)
 from cmrjax.data.sources.public import PublicSource
 from cmrjax.data.sources.table import PUBLIC
+from cmrjax.data.splits import FOLDS, load_splits
 from cmrjax.data.standardise import INTENSITY
 
 # Fields of the contract that a flag chooses, and the flag.
@@ -69,6 +78,29 @@ def _as(model: DatasetContract, ours: DatasetContract, args: argparse.Namespace)
             fix="use the version of cmrjax that prepared it",
         )
     return fitted
+
+
+def kept_splits(dataset: Path, id_namespace: str) -> Mapping[str, tuple[str, int]]:
+    """Split and fold of the patients of a former dataset.
+
+    Args:
+        dataset: the former dataset.
+        id_namespace: which key hashes the new one's ids.
+
+    Raises:
+        UserError: it is no dataset, or its ids are of another key, so that nobody is found again.
+    """
+    theirs = load_contract(dataset).id_namespace
+    if theirs != id_namespace:
+        raise UserError(
+            "its ids are of another key",
+            where=f"--splits {dataset}",
+            fix="give the --deid-key-file that it was prepared with",
+        )
+    splits = load_splits(dataset)
+    if splits.folds != FOLDS:
+        raise UserError(f"has {splits.folds} folds, not {FOLDS}", where=f"--splits {dataset}")
+    return splits.assignment
 
 
 def _fitting(contract: DatasetContract, source: PublicSource | None) -> DatasetContract:

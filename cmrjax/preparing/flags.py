@@ -11,6 +11,13 @@ from cmrjax.data.contract import DTYPES
 from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FRACTIONS
 
+_RANGES = {
+    "workers": (1, 4096),
+    "size": (8, 2048),  # a cine of 16-bit pixels is 2 GB then, by 256 frames
+    "frames": (1, 1024),
+    "patients": (1, 10**6),
+}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags of `prepare`."""
@@ -51,9 +58,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--fractions", type=float, nargs=3, default=FRACTIONS, metavar=("TRAIN", "VAL", "TEST"))
     add("--split-seed", type=int, default=0, help="deals the splits (default 0)")
-    add("--patients", type=int, default=200, help="phantom: patients to make (default 200)")
-    add("--seed", type=int, default=0, help="phantom: its seed (default 0)")
-    add("--profile", choices=("demo", "full"), default="demo", help="phantom: kind of export")
+    add(
+        "--splits",
+        type=Path,
+        metavar="DATASET",
+        help="patients of this former dataset keep their split and fold (the same key)",
+    )
+    add("--patients", type=int, help="phantom: patients to make (default 200)")
+    add("--seed", type=int, help="phantom: its seed (default 0)")
+    add("--profile", choices=("demo", "full"), help="phantom: kind of export (default demo)")
     return parser
 
 
@@ -83,9 +96,13 @@ def check(args: argparse.Namespace) -> None:
         raise UserError("--label-tasks without --labels", fix="give the labels, too")
     if args.source == "phantom" and args.input is not None:
         raise UserError("--source phantom makes its own scans", fix="leave --input out")
-    for name, least in (("workers", 1), ("size", 8), ("frames", 1), ("patients", 1)):
-        if (value := getattr(args, name)) is not None and value < least:
-            raise UserError(f"--{name} {value} is less than {least}")
+    if args.source != "phantom":
+        for name in ("patients", "seed", "profile"):
+            if getattr(args, name) is not None:
+                raise UserError(f"--{name} is of --source phantom alone", fix="leave it out")
+    for name, (least, most) in _RANGES.items():
+        if (value := getattr(args, name)) is not None and not least <= value <= most:
+            raise UserError(f"--{name} {value} is not from {least} to {most}")
     if args.spacing is not None and not 0.1 <= args.spacing <= 20:
         raise UserError(f"--spacing {args.spacing} is not a spacing in mm")
     if args.max_rejected is not None and not 0 <= args.max_rejected <= 1:

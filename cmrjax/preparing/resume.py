@@ -22,6 +22,7 @@ from cmrjax.data.contract import DatasetContract
 from cmrjax.data.shards import record_features
 from cmrjax.data.sources.public import find_table
 from cmrjax.data.sources.table import PUBLIC
+from cmrjax.data.splits import SPLITS_FILE
 
 _MARK = "job.json"
 _FLAGS_OF = {"spacing_mm": "--spacing", "id_namespace": "--deid-key-file"}
@@ -60,6 +61,8 @@ def asked(args: argparse.Namespace, contract: DatasetContract) -> dict[str, str]
         parts |= {f"--{name}": getattr(args, name) for name in ("patients", "seed", "profile")}
     if args.source in PUBLIC and (column := PUBLIC[args.source].table):
         parts["table of the dataset"] = _content(find_table(args.input, column))
+    if args.splits is not None:
+        parts["--splits"] = _content(args.splits / SPLITS_FILE)
     for flag in ("reports", "labels", "label_tasks"):
         parts[f"--{flag.replace('_', '-')}"] = _content(getattr(args, flag))
     return {name: _hash([json.dumps(value).encode()]) for name, value in parts.items()}

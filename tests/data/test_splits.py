@@ -70,6 +70,21 @@ def test_file_and_bad_questions(tmp_path):
         load_splits(tmp_path / "none")
 
 
+def test_patients_of_a_former_dataset_keep_their_place():
+    before = make_splits(labels(40), seed=1).assignment
+    grown = labels(100)
+    after = make_splits(grown, kept=before).assignment
+    assert after.keys() == grown.keys()
+    assert {patient: after[patient] for patient in before} == before
+    new = [after[patient][0] for patient in grown.keys() - before.keys()]
+    assert [new.count(name) for name in ("train", "val", "test")] == pytest.approx(
+        [38, 5, 16], abs=2
+    )
+    assert make_splits(labels(40), kept=before).assignment == before
+    fewer = make_splits(labels(10), kept=before).assignment
+    assert fewer == {patient: before[patient] for patient in labels(10)}
+
+
 def test_patients_without_labels_are_dealt_too():
     splits = make_splits({f"{i}": np.zeros(0, bool) for i in range(100)})
     assert [len(splits.patients(s)) for s in ("train", "val", "test")] == [64, 9, 27]

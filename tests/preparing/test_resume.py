@@ -128,6 +128,26 @@ def test_killed_with_an_archive_half_read(scans, dataset, tmp_path):
     assert content(output) == dataset
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_leaves_nothing_unpacked(scans, dataset, tmp_path, number, code):
+    packed, output = tmp_path / "scans.tar.gz", tmp_path / "dataset"
+    with tarfile.open(packed, "w:gz") as archive:
+        for copy in range(40):
+            archive.add(scans, f"{copy}")
+    command = [sys.executable, "-m", "cmrjax.cli", "prepare", *words(packed, output)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    unpacked = tmp_path / "dataset.partial" / "unpacked"
+    while process.poll() is None and not (unpacked.is_dir() and any(unpacked.iterdir())):
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, err = process.communicate()
+    assert process.returncode == code
+    assert "the same command goes on" in err
+    assert not unpacked.exists()
+    assert prepare.main(words(packed, output)) == 0
+    assert content(output).keys() == dataset.keys()
+
+
 @pytest.fixture
 def stopped(scans, tmp_path, monkeypatch):
     """A run that was stopped after a study, on scans of its own."""

@@ -68,7 +68,9 @@ def list_files(root: Path) -> tuple[list[str], Counter[str]]:
         raise UserError("no such folder", where="--input")
     found, folders = _entries(str(root))
     if not found:
-        raise UserError("the folder is empty", where="--input")
+        reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(folders.items()))
+        what = f"no file can be read below it ({reasons})" if reasons else "the folder is empty"
+        raise UserError(what, where="--input")
     paths = sorted(entry.path for entry in found if not entry.is_symlink())
     folders["file.link"] = len(found) - len(paths)
     return paths, +folders
