@@ -91,7 +91,7 @@ def claim(partial: Path, wanted: dict[str, str]) -> None:
         return
     if differing := _differing(partial, wanted):
         raise UserError(
-            f"was begun with other settings: another {', '.join(differing)}",
+            f"was begun with other settings (what differs: {', '.join(differing)})",
             where=str(partial),
             fix="repeat that command, or remove the folder",
         )
