@@ -4,6 +4,7 @@ Names decide where they say something; here are the series that they leave open,
 name and plane cannot both be true.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Group:
 
     Args:
         readings: views that its name may mean, likeliest first; 'unknown' where it names another,
-            nothing where it does not say.
+            and before the others where it names several; nothing where it does not say.
         direction: the unit normal of its slices, `[3]`.
         places: how far each slice lies along the normal, mm.
     """
@@ -46,13 +47,13 @@ def settle(groups: Sequence[Group]) -> list[str]:
        four-chamber view that lies in the short-axis stack, or a short axis that holds the
        ventricle's axis, is 'unknown'.
     2. Of a name with several meanings the one that the plane has is taken, else the first that no
-       other series of the study is named for.
+       other series of the study is named for. A name of several views is 'unknown' without a plane.
     3. Without a name, three slices or more across the mean heart's axis are short axis, whichever
        series they lie in; a plane that holds the stack's axis is the long-axis view of its angle.
     4. The rest is 'unknown'.
     """
     axis = _stack_axis(groups)
-    sure = {g.readings[0] for g in groups if len(g.readings) == 1}
+    sure = {g.readings[0] for g in groups if len(g.readings) == 1} - {"unknown"}
     return [_view(group, groups, axis, sure) for group in groups]
 
 
@@ -61,13 +62,12 @@ def _view(group: Group, groups: Sequence[Group], axis: np.ndarray | None, sure: 
     if not group.readings:
         return "sax" if _is_stack(group, groups) else shown or "unknown"
     name, *others = group.readings
+    along = math.nan if axis is None else abs(float(group.direction @ axis))
     if others:
+        shown = "sax" if along > _LIES_ACROSS else shown
         if shown in group.readings:
             return shown
         return next((view for view in group.readings if view not in sure), name)
-    if axis is None:
-        return name
-    along = abs(float(group.direction @ axis))
     wrong = {"sax": along < _HOLDS_AXIS, **dict.fromkeys(_SECTORS, along > _LIES_ACROSS)}
     return "unknown" if wrong.get(name) else name
 

@@ -62,6 +62,14 @@ _CINE = re.compile(
     r"cine|fiesta|tru\w{0,3}fi|t\w{0,3}fisp|b ?t?ffe|b ?tfe|ssfp|fastcard|func?t|movie|retro|\bkt\b"
 )
 _VOLUME = re.compile(r"\b3 d\b")
+# In a cine's name these are how fast it was scanned, and how many phases it has; alone they would
+# be a relaxation rate and a phase image.
+_OF_A_CINE = re.compile(
+    r"\br\ \d\b(?!\ star) | (?<!\bin\ )(?<!\bout\ )(?<!\bopp\ )\bphase\ [1-9]\d\b(?!\ cm)",
+    re.VERBOSE,
+)
+# The star of T2* and R2* is part of the name; all other punctuation is none.
+_STAR = re.compile(r"(?<=[rt]2)\*|(?<=[rt] 2)\*")
 # Cines of these are none of the views, or not of one alone.
 _OTHER_ANATOMY = re.compile(
     r"""
@@ -104,7 +112,7 @@ def plain(description: str) -> str:
         ('2 ch fiesta bh b 12', 'zweikammerblick prakontrast')
     """
     text = unicodedata.normalize("NFKD", description).lower()
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = _STAR.sub(" star ", "".join(c for c in text if not unicodedata.combining(c)))
     return " ".join(re.findall(r"[^\W\d_]+|\d+", text))
 
 
@@ -114,8 +122,12 @@ def names_other_imaging(description: str) -> bool:
     Example:
         >>> names_other_imaging('SAX_MOLLI_PRE'), names_other_imaging('SAX_FIESTA_BH')
         (True, False)
+        >>> names_other_imaging('SAX R2'), names_other_imaging('SAX CINE GRAPPA R2')
+        (True, False)
     """
     text = plain(description)
+    if _CINE.search(text):
+        text = _OF_A_CINE.sub(" ", text)
     volume = _VOLUME.search(text) and "cine" not in text
     return bool(volume or _NOT_CINE.search(text))
 
@@ -162,21 +174,34 @@ def readings(description: str) -> tuple[str, ...]:
     A three-chamber view shows the outflow tract, and is all that many sites call LVOT; others have
     both. VLAX is mostly the two-chamber view in books and the three-chamber one where we met it.
 
+    Of a series of several views each plane may be any of those named; by the name alone it is none.
+
     Returns:
-        Nothing when the description does not say, 'unknown' alone for another view.
+        Nothing when the description does not say, 'unknown' alone for another view, 'unknown' and
+        all that are named for several.
 
     Example:
         >>> readings('LVOT cine'), readings('3CH LVOT'), readings('VLA')
         (('lvot', '3ch'), ('3ch',), ('2ch',))
+        >>> readings('cine 2ch 4ch')
+        ('unknown', '2ch', '4ch')
     """
     view = view_of(description)
     if view is None:
         return ()
     text = plain(description)
+    if view == "unknown":
+        return view, *_several_views(text)
     for word, views in _READINGS.items():
         if word in text and view == views[0] and not _CHAMBER.search(text):
             return views
     return (view,)
+
+
+def _several_views(text: str) -> list[str]:
+    """The views that a plain text names, where it is several and no other anatomy is among them."""
+    named = _long_axis_views(text) | ({"sax"} if _SHORT_AXIS.search(text) else set())
+    return sorted(named) if len(named) > 1 and not _OTHER_ANATOMY.search(text) else []
 
 
 def _long_axis_views(text: str) -> set[str]:

@@ -128,3 +128,15 @@ def test_vlax_is_what_the_plane_or_the_other_series_leave():
     assert settle([STACK, group(*vlax, direction=holding_axis(140))]) == ["sax", "3ch"]
     assert settle([group(*vlax), group("3ch")]) == ["2ch", "3ch"]
     assert settle([group(*vlax), group("2ch")]) == ["3ch", "2ch"]
+
+
+def test_a_name_of_several_views_is_read_by_the_plane_or_not_at_all():
+    names = ("unknown", "2ch", "3ch", "4ch")
+    planes = [group(*names, direction=holding_axis(a)) for a in (20, 90, 140, 60)]
+    assert settle([STACK, *planes]) == ["sax", "4ch", "2ch", "3ch", "unknown"]
+    assert settle([group("unknown"), *planes]) == ["unknown"] * 5
+    other = group("unknown", "2ch", "4ch", direction=holding_axis(140))
+    assert settle([STACK, other])[1] == "unknown"
+    both = ("unknown", "4ch", "sax")
+    pair = [group(*both), group(*both, direction=holding_axis(20))]
+    assert settle([STACK, *pair])[1:] == ["sax", "4ch"]

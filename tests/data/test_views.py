@@ -76,6 +76,33 @@ def test_a_description_that_says_nothing_gives_nothing(description):
     assert not names_other_imaging(description)
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        "SAX CINE R2",
+        "cine_sax_GRAPPA_R2",
+        "R2 SENSE cine sax",
+        "SAX FIESTA PHASE 30",
+        "SA bTFE r 2",
+    ],
+)
+def test_acceleration_and_a_number_of_phases_name_no_other_imaging(description):
+    assert called(description) == "sax"
+    assert names_cine(description)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        *("SAX R2", "R2* cine SAX", "cine sax R 2*", "SAX cine T2", "cine SAX R2 map"),
+        *("SAX PHASE 30", "cine sax in phase 30", "cine SAX phase", "cine SAX phase 80 cm/s"),
+        "SAX cine R2 flow",
+    ],
+)
+def test_relaxation_rates_and_phase_images_are_still_known_by_name(description):
+    assert names_other_imaging(description)
+
+
 @pytest.mark.parametrize("description", OTHER)
 def test_other_imaging_is_known_by_name(description):
     assert names_other_imaging(description)
@@ -127,6 +154,13 @@ def test_words_that_sites_use_for_two_views():
     assert readings("SAX") == ("sax",)
     assert readings("RVOT") == ("unknown",)
     assert readings("cine") == ()
+
+
+def test_a_name_of_several_views_is_each_of_them_by_its_plane():
+    assert readings("cine_LAX_2ch_3ch_4ch") == ("unknown", "2ch", "3ch", "4ch")
+    assert readings("SAX on 4ch") == ("unknown", "4ch", "sax")
+    assert readings("aortic valve 2ch 3ch") == ("unknown",)
+    assert readings("axial 4ch") == readings("SAX LAX") == ("unknown",)
 
 
 @pytest.fixture(scope="module")
