@@ -12,10 +12,11 @@ from itertools import pairwise
 import numpy as np
 
 from cmrjax.data import views
+from cmrjax.data.components import MIN_PHASES, picture_of, shared_by, why_no_picture
 from cmrjax.data.dicom.image import Image
+from cmrjax.data.dicom.shared import Shared
+from cmrjax.data.reasons import CineReason
 
-MIN_PHASES = 6
-_PHASE_IMAGE_TYPES = frozenset(("P", "PHASE", "PHASE MAP", "VELOCITY", "FLOW_ENCODED"))
 _SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 3000.0
 # Frames are taken to be evenly spread: a hole of this share of the cycle would bend its time.
 _HOLE = 0.25
@@ -37,31 +38,38 @@ def cycle_of(images: Sequence[Image], rejected: Counter[str]) -> tuple[Image, ..
     Returns:
         Nothing where they are no cine.
     """
-    phases, repeated = in_order(_last_round(images))
-    reason = _why_no_cine(images, phases)
-    if reason is not None:
+    shared = shared_by(images)
+    if (reason := _why_other_imaging(shared)) is not None:
         rejected[reason] += 1
         return ()
-    rejected["repeated_phases"] += repeated or len(phases) < len(images)
+    picture, others = picture_of(images, shared)
+    phases, repeated = in_order(_last_round(picture))
+    if (reason := _why_no_cycle(picture, phases)) is not None:
+        rejected[reason] += 1
+        return ()
+    if others:
+        rejected[CineReason.OTHER_COMPONENT] += others
+    rejected[CineReason.REPEATED_PHASES] += repeated or len(phases) < len(picture)
     return phases
 
 
-def _why_no_cine(images: Sequence[Image], phases: Sequence[Image]) -> str | None:
-    if views.names_other_imaging(images[0].shared.series_description):
-        return "named_other_imaging"
-    if any(_PHASE_IMAGE_TYPES.intersection(image.shared.image_type) for image in images):
-        return "flow"
-    if (
-        len({i.shared.inversion_time for i in images if not math.isnan(i.shared.inversion_time)})
-        > 1
-    ):
-        return "varying_inversion_time"
+def _why_other_imaging(shared: Sequence[Shared]) -> CineReason | None:
+    """Why images are no cine, whatever their times."""
+    if views.names_other_imaging(shared[0].series_description):
+        return CineReason.NAMED
+    if (reason := why_no_picture(shared)) is not None:
+        return reason
+    inversions = {said.inversion_time for said in shared if not math.isnan(said.inversion_time)}
+    return CineReason.VARYING_INVERSION if len(inversions) > 1 else None
+
+
+def _why_no_cycle(images: Sequence[Image], phases: Sequence[Image]) -> CineReason | None:
     if len(phases) < MIN_PHASES:
-        return "one_phase" if len(images) == 1 else "few_phases"
+        return CineReason.ONE_PHASE if len(images) == 1 else CineReason.FEW_PHASES
     times = [i.trigger for i in phases if not math.isnan(i.trigger)]
     if times and not _SHORTEST_CYCLE_MS <= max(times) - min(times) <= _LONGEST_CYCLE_MS:
-        return "no_cardiac_cycle"
-    return "missing_phases" if any(_has_hole(phases, time) for time in _TIMES) else None
+        return CineReason.NO_CYCLE
+    return CineReason.MISSING_PHASES if any(_has_hole(phases, time) for time in _TIMES) else None
 
 
 def _has_hole(phases: Sequence[Image], time: Callable[[Image], float]) -> bool:

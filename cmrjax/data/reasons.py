@@ -1,4 +1,4 @@
-"""Why a file is left out: the words that are counted."""
+"""Why a file or a slice position is left out: the words that are counted."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -37,6 +37,27 @@ class Reason(StrEnum):
     NEEDS_CODECS = "needs_extra_codecs"
     UNSUPPORTED = "unsupported_syntax"
     UNSUPPORTED_PACKING = "unsupported_packing"
+
+
+class CineReason(StrEnum):
+    """One word for each rule that leaves out a slice position, or a part of its images."""
+
+    # What it is instead of a cine.
+    NAMED = "named_other_imaging"
+    FLOW = "flow"
+    REFORMAT = "reformat"
+    VARYING_INVERSION = "varying_inversion_time"
+    ONE_PHASE = "one_phase"
+    FEW_PHASES = "few_phases"
+    NO_CYCLE = "no_cardiac_cycle"
+    NO_GEOMETRY = "no_geometry"
+    # A cine of which a part is missing.
+    MISSING_PHASES = "missing_phases"
+    INCOMPLETE = "incomplete"
+    # What there is more of than one cine; the one stays.
+    OTHER_COMPONENT = "other_component"
+    REPEATED_PHASES = "repeated_phases"
+    REPEATED = "repeated"
 
 
 class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a failure)

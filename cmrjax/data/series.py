@@ -12,6 +12,7 @@ from statistics import median
 from cmrjax.data import geometry, planes, views
 from cmrjax.data.dicom.image import Image
 from cmrjax.data.phases import covered_ms, cycle_of, scan_order
+from cmrjax.data.reasons import CineReason
 
 # Of a stack's median: a slice that covers less of the cycle was interrupted.
 _WHOLE = 0.6
@@ -65,7 +66,7 @@ def _split_series(
         try:
             direction = geometry.normal(group[0].shared.orientation)
         except ValueError:
-            rejected["no_geometry"] += 1
+            rejected[CineReason.NO_GEOMETRY] += 1
             continue
         along = {p: geometry.position(p, direction) for p in {i.position for i in group}}
         places = [along[i.position] for i in group]
@@ -83,14 +84,14 @@ def _split_series(
 def _number(stack: Sequence[Cine], rejected: Counter[str]) -> list[Cine]:
     """Sorts a stack's slices and numbers them; of a slice scanned twice the later one stays."""
     whole = _whole(stack)
-    rejected["incomplete"] += len(stack) - len(whole)
+    rejected[CineReason.INCOMPLETE] += len(stack) - len(whole)
     kept = []
     for members in _slices([c.position_mm for c in whole]):
         same = sorted(
             (whole[i] for i in members),
             key=lambda c: (c.images[0].shared.series_number, c.images[0].shared.series_uid),
         )
-        rejected["repeated"] += len(same) - 1
+        rejected[CineReason.REPEATED] += len(same) - 1
         kept.append(same[-1])
     gap = geometry.gap([c.position_mm for c in kept])
     return [Cine(c.view, c.images, c.position_mm, i, gap) for i, c in enumerate(kept)]

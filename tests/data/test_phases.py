@@ -94,13 +94,6 @@ def test_a_hole_in_the_cycle_is_no_cine_but_one_missing_phase_is_no_hole(tmp_pat
     assert rejected == {"missing_phases": 1}
 
 
-def test_magnitude_with_velocities_among_it_is_flow(tmp_path):
-    found = images(tmp_path / "a", phases=8, ImageType=["ORIGINAL", "PRIMARY", "M"])
-    found += images(tmp_path / "b", first_instance=9, ImageType=["ORIGINAL", "PRIMARY", "P"])
-    assert cycle_of(found, rejected := Counter()) == ()
-    assert rejected == {"flow": 1}
-
-
 def test_phases_of_an_enhanced_image_are_sorted(tmp_path):
     times = [120.0, 0.0, 200.0, 40.0, 160.0, 80.0]
     write_enhanced(tmp_path / "x", np.stack([pixels()] * 6), [(0, 0, 0)] * 6, times)

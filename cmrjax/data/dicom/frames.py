@@ -77,8 +77,7 @@ def _time_dimension(dimensions: list[Values]) -> int | None:
 def _frame(own: Flat, times: int | None) -> Flat:
     """Says a frame's type and times where a single image says them."""
     if tags.FRAME_TYPE in own:
-        parts = (own[tags.FRAME_TYPE], own.get(tags.COMPONENT, b""))
-        own[tags.IMAGE_TYPE] = b"\\".join(part.strip() for part in parts if part.strip())
+        own[tags.IMAGE_TYPE] = own[tags.FRAME_TYPE]
     if tags.TRIGGER_DELAY in own:  # what the file says of itself is of all frames
         own.pop(tags.TRIGGER, None)
     index = tags.binary(tags.DIMENSION_VALUES, own.get(tags.DIMENSION_VALUES, b""))

@@ -13,6 +13,7 @@ from cmrjax.data.deid.headers import IDENTIFYING, Identifier
 from cmrjax.data.deid.pixels import dropped_planes, text_in_pixels
 from cmrjax.data.deid.vocabulary import field_strength_of, vendor_of
 from cmrjax.data.dicom import tags
+from cmrjax.data.dicom.component import Component, component_of
 from cmrjax.data.reasons import Reason, Rejected
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
@@ -26,6 +27,7 @@ _TAGS = (
     *(tags.CHARSET, tags.IMAGE_TYPE, tags.SERIES, tags.SERIES_DESCRIPTION, tags.SERIES_NUMBER),
     *(tags.ACQUISITION, tags.INVERSION_TIME, tags.INVERSION_TIMES, tags.ORIENTATION, tags.SPACING),
     *(tags.SLOPE, tags.INTERCEPT, tags.PHOTOMETRIC, tags.MANUFACTURER, tags.FIELD_STRENGTH),
+    *(tags.COMPONENT, tags.ECHO_TIME, tags.EFFECTIVE_ECHO_TIME, tags.ECHO_NUMBER),
 )
 
 
@@ -44,7 +46,9 @@ class Shared:
     series_number: float
     acquisition: float
     inversion_time: float
-    image_type: tuple[str, ...]
+    component: Component
+    echo_time: float
+    echo_number: float
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
     slope: float
@@ -118,8 +122,10 @@ def _shared(
         series_description=tags.text(said[tags.SERIES_DESCRIPTION], charset),
         series_number=tags.first(tags.numbers(said[tags.SERIES_NUMBER])),
         acquisition=tags.first(tags.numbers(said[tags.ACQUISITION])),
-        inversion_time=_inversion(said),
-        image_type=_types(tags.text(said[tags.IMAGE_TYPE])),
+        inversion_time=_time(said, tags.INVERSION_TIMES, tags.INVERSION_TIME),
+        component=component_of((*_types(said[tags.IMAGE_TYPE]), *_types(said[tags.COMPONENT]))),
+        echo_time=_time(said, tags.EFFECTIVE_ECHO_TIME, tags.ECHO_TIME),
+        echo_number=tags.first(tags.numbers(said[tags.ECHO_NUMBER])),
         orientation=orientation,
         spacing=spacing,
         slope=slope,
@@ -161,10 +167,11 @@ def _measured(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> boo
     return _SPACING_MM[0] <= min(spacing) and max(spacing) <= _SPACING_MM[1]
 
 
-def _types(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split("\\") if part.strip())
+def _types(value: bytes) -> list[str]:
+    return [part.strip() for part in tags.text(value).split("\\") if part.strip()]
 
 
-def _inversion(said: Mapping[int, bytes]) -> float:
-    times = tags.first(tags.binary(tags.INVERSION_TIMES, said[tags.INVERSION_TIMES]))
-    return tags.first(tags.numbers(said[tags.INVERSION_TIME])) if math.isnan(times) else times
+def _time(said: Mapping[int, bytes], enhanced: int, plain: int) -> float:
+    """A time that enhanced images say in an element of their own."""
+    time = tags.first(tags.binary(enhanced, said[enhanced]))
+    return tags.first(tags.numbers(said[plain])) if math.isnan(time) else time

@@ -123,7 +123,7 @@ def test_the_frames_of_an_enhanced_image(path):
     assert [i.temporal for i in images] == [1, 2, 3, 4, 5, 6]
     assert {(i.shared.orientation, i.shared.spacing) for i in images} == {(AXIAL, (1.5, 1.5))}
     assert [(i.shared.slope, i.shared.intercept) for i in images] == [(2, n) for n in range(6)]
-    assert images[0].shared.image_type == ("ORIGINAL", "PRIMARY", "M", "NONE", "MAGNITUDE")
+    assert images[0].shared.component == "magnitude"
     expected = frames * 2.0 + np.arange(6)[:, None, None]
     np.testing.assert_allclose(read_pixels(images), expected)
     np.testing.assert_allclose(read_pixels([images[4], images[1]]), expected[[4, 1]])
