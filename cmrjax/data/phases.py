@@ -8,6 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from statistics import median
 
 import numpy as np
 
@@ -21,6 +22,9 @@ _SHORTEST_CYCLE_MS, _LONGEST_CYCLE_MS = 200.0, 3000.0
 # Frames are taken to be evenly spread: a hole of this share of the cycle would bend its time.
 _HOLE = 0.25
 _UNEVEN = 1.5
+# Times that run on for longer than this share of a beat are of several beats.
+_ONE_BEAT = 1.3
+_SLOW_BEAT_MS = 1500.0
 _TIMES: tuple[Callable[[Image], float], ...] = (
     lambda image: image.trigger,
     lambda image: image.phase,
@@ -43,13 +47,17 @@ def cycle_of(images: Sequence[Image], rejected: Counter[str]) -> tuple[Image, ..
         rejected[reason] += 1
         return ()
     picture, others = picture_of(images, shared)
-    phases, repeated = in_order(_last_round(picture))
-    if (reason := _why_no_cycle(picture, phases)) is not None:
+    beat = _beat_of(shared)
+    ordered, repeated = in_order(_last_round(picture, beat))
+    phases = _first_beat(ordered, beat)
+    if (reason := _why_no_cycle(ordered, phases)) is not None:
         rejected[reason] += 1
         return ()
     if others:
         rejected[CineReason.OTHER_COMPONENT] += others
-    rejected[CineReason.REPEATED_PHASES] += repeated or len(phases) < len(picture)
+    rejected[CineReason.REPEATED_PHASES] += repeated or len(ordered) < len(picture)
+    if len(phases) < len(ordered):
+        rejected[CineReason.SEVERAL_BEATS] += 1
     return phases
 
 
@@ -63,9 +71,12 @@ def _why_other_imaging(shared: Sequence[Shared]) -> CineReason | None:
     return CineReason.VARYING_INVERSION if len(inversions) > 1 else None
 
 
-def _why_no_cycle(images: Sequence[Image], phases: Sequence[Image]) -> CineReason | None:
+def _why_no_cycle(ordered: Sequence[Image], phases: Sequence[Image]) -> CineReason | None:
+    """Why phases, those of one beat among all that are in order, are no cycle."""
+    if len(ordered) < MIN_PHASES:
+        return CineReason.ONE_PHASE if len(ordered) == 1 else CineReason.FEW_PHASES
     if len(phases) < MIN_PHASES:
-        return CineReason.ONE_PHASE if len(images) == 1 else CineReason.FEW_PHASES
+        return CineReason.SEVERAL_BEATS
     times = [i.trigger for i in phases if not math.isnan(i.trigger)]
     if times and not _SHORTEST_CYCLE_MS <= max(times) - min(times) <= _LONGEST_CYCLE_MS:
         return CineReason.NO_CYCLE
@@ -81,7 +92,23 @@ def _has_hole(phases: Sequence[Image], time: Callable[[Image], float]) -> bool:
     return bool(steps.max() > _HOLE * (times[-1] - times[0] + np.median(steps)))
 
 
-def _last_round(images: Sequence[Image]) -> Sequence[Image]:
+def _beat_of(shared: Sequence[Shared]) -> float:
+    """From one R wave to the next at a position, ms: what most of its images say; NaN if none."""
+    known = [said.beat for said in shared if not math.isnan(said.beat)]
+    return median(known) if known else math.nan
+
+
+def _first_beat(phases: tuple[Image, ...], beat: float) -> tuple[Image, ...]:
+    """Of phases whose times run on over several beats, the first beat: it begins at its R wave."""
+    times = np.array([image.trigger for image in phases])
+    after = times - times.min(initial=np.inf)
+    if not after.max(initial=0.0) > _ONE_BEAT * beat:  # nor where one of them is unknown
+        return phases
+    within = after < beat - np.median(np.diff(np.sort(times))) / 2
+    return tuple(phase for phase, kept in zip(phases, within, strict=True) if kept)
+
+
+def _last_round(images: Sequence[Image], beat: float) -> Sequence[Image]:
     """Of a position scanned several times in one series, the last whole time."""
     rounds: dict[float, list[Image]] = defaultdict(list)
     for image in images:
@@ -89,7 +116,20 @@ def _last_round(images: Sequence[Image]) -> Sequence[Image]:
     sizes = {len(members) for members in rounds.values()}
     if len(rounds) == 1 or len(sizes) > 1 or min(sizes) < MIN_PHASES or math.nan in rounds:
         return images
-    return rounds[max(rounds)]
+    return images if _fit_together(images, beat) else rounds[max(rounds)]
+
+
+def _fit_together(images: Sequence[Image], beat: float) -> bool:
+    """Whether the times of all rounds are those of one cycle, each scanned in one of the rounds."""
+    for time in _TIMES:
+        times = sorted(time(image) for image in images)
+        if any(map(math.isnan, times)) or times[0] == times[-1]:
+            continue
+        if len(set(times)) < len(times) or not _even(times):
+            return False
+        longest = _SLOW_BEAT_MS if math.isnan(beat) else _ONE_BEAT * beat
+        return time is not _TIMES[0] or times[-1] - times[0] <= longest
+    return False
 
 
 def scan_order(image: Image) -> tuple[float, int, str]:

@@ -56,6 +56,7 @@ class CineReason(StrEnum):
     INCOMPLETE = "incomplete"
     # What there is more of than one cine; the one stays.
     OTHER_COMPONENT = "other_component"
+    SEVERAL_BEATS = "several_beats"
     REPEATED_PHASES = "repeated_phases"
     REPEATED = "repeated"
 

@@ -84,6 +84,83 @@ def test_of_rounds_with_times_of_their_own_the_last_stays(tmp_path):
     assert rejected == {"repeated_phases": 1}
 
 
+@pytest.mark.parametrize(
+    "round_of", [lambda n: 1 + (n >= 12), lambda n: 1 + n % 2, lambda n: n // 8]
+)
+@pytest.mark.parametrize("time", ["TriggerTime", "TemporalPositionIdentifier"])
+def test_parts_of_one_cycle_are_no_rounds(tmp_path, round_of, time):
+    found = []
+    for n in range(24):
+        tags = {"TriggerTime": None, "AcquisitionNumber": round_of(n)}
+        tags |= {time: 37.5 * n if time == "TriggerTime" else 1 + n}
+        found += images(tmp_path / str(n), phases=1, first_instance=1 + n, **tags)
+    assert numbers(cycle_of(found, rejected := Counter())) == list(range(1, 25))
+    assert not +rejected
+
+
+def test_rounds_without_times_are_alike_in_number(tmp_path):
+    found = images(tmp_path / "a", TriggerTime=None, AcquisitionNumber=1)
+    found += images(tmp_path / "b", TriggerTime=None, AcquisitionNumber=2, first_instance=9)
+    assert numbers(cycle_of(found, rejected := Counter())) == list(range(9, 17))
+    assert rejected == {"repeated_phases": 1}
+
+
+def running_on(folder, **tags):
+    """Three beats of 900 ms, 18 images each, in real time."""
+    found = []
+    for n in range(54):
+        values = {name: value(n) if callable(value) else value for name, value in tags.items()}
+        found += images(
+            folder / str(n), phases=1, first_instance=1 + n, TriggerTime=50.0 * n, **values
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"NominalInterval": "900", "HeartRate": "67"},
+        {"NominalInterval": "900", "HeartRate": "0"},
+        {"NominalInterval": "0", "HeartRate": "66"},
+        {"HeartRate": lambda n: str(64 + n % 6)},
+        {"NominalInterval": "900", "AcquisitionNumber": lambda n: 1 + (n >= 27)},
+    ],
+)
+def test_of_several_beats_one_stays(tmp_path, tags):
+    found = running_on(tmp_path, **tags)
+    phases = cycle_of(found, rejected := Counter())
+    assert numbers(phases) in (list(range(1, 18 + 1)), list(range(28, 28 + 18)))
+    assert rejected["several_beats"] == 1
+
+
+@pytest.mark.parametrize(
+    "tags", [{"HeartRate": "0"}, {"NominalInterval": "9999", "HeartRate": "4"}, {}]
+)
+def test_a_beat_that_nobody_knows_cuts_nothing(tmp_path, tags):
+    assert len(cycle_of(running_on(tmp_path, **tags), rejected := Counter())) == 54
+    assert not +rejected
+
+
+def test_a_beat_that_contradicts_itself_cuts_nothing(tmp_path):
+    found = images(tmp_path, phases=12, NominalInterval="500", HeartRate="50")
+    assert len(cycle_of(found, Counter())) == 12
+
+
+def test_beats_with_too_few_phases_are_no_cine(tmp_path):
+    found = images(tmp_path, phases=12, NominalInterval="500", HeartRate="120")
+    assert cycle_of(found, rejected := Counter()) == ()
+    assert rejected == {"several_beats": 1}
+
+
+def test_rounds_of_a_beat_each_are_one_beat(tmp_path):
+    found = []
+    for n in range(16):
+        tags = {"TriggerTime": 100.0 * n, "AcquisitionNumber": 1 + n // 8, "HeartRate": "75"}
+        found += images(tmp_path / str(n), phases=1, first_instance=1 + n, **tags)
+    assert numbers(cycle_of(found, rejected := Counter())) == list(range(9, 17))
+    assert rejected == {"repeated_phases": 1}
+
+
 def test_a_hole_in_the_cycle_is_no_cine_but_one_missing_phase_is_no_hole(tmp_path):
     found = images(tmp_path, phases=12)
     by_number = {int(i.instance): i for i in found}

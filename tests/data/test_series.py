@@ -1,3 +1,5 @@
+import tarfile
+
 import numpy as np
 import pytest
 
@@ -136,6 +138,16 @@ def test_a_slice_scanned_again_a_little_beside_is_the_same_slice(tmp_path):
     assert [c.position_mm for c in cines] == [0, 10, 21.5, 30]
     assert {c.gap_mm for c in cines} == {10.0}
     assert rejected == {"repeated": 1}
+
+
+@pytest.mark.parametrize(("case", "slices"), [("SCD0000101", 12), ("SCD0000301", 10)])
+def test_no_slice_of_a_real_stack_is_lost(shared_data, tmp_path, case, slices):
+    with tarfile.open(shared_data / "scd" / f"{case}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    cines, rejected = found(tmp_path)
+    assert [len(c.images) for c in cines] == [20] * slices
+    assert [c.slice_index for c in cines] == list(range(slices))
+    assert not +rejected
 
 
 def test_the_slices_of_an_enhanced_image(tmp_path):

@@ -18,6 +18,8 @@ from cmrjax.data.reasons import Reason, Rejected
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _SPACING_MM = (0.05, 50.0)
+# What a heart can do; two statements of it that differ by more than this share are none.
+_BEAT_MS, _BEATS_DIFFER = (250.0, 3000.0), 0.25
 _MOST_SLOPE, _MOST_INTERCEPT = 1e6, 1e9  # beyond them float32 loses the image
 _KIND = (
     *(tags.CHARSET, tags.MODALITY, tags.SOP_CLASS, tags.IMAGE_TYPE, tags.BURNED_IN),
@@ -28,6 +30,7 @@ _TAGS = (
     *(tags.ACQUISITION, tags.INVERSION_TIME, tags.INVERSION_TIMES, tags.ORIENTATION, tags.SPACING),
     *(tags.SLOPE, tags.INTERCEPT, tags.PHOTOMETRIC, tags.MANUFACTURER, tags.FIELD_STRENGTH),
     *(tags.COMPONENT, tags.ECHO_TIME, tags.EFFECTIVE_ECHO_TIME, tags.ECHO_NUMBER),
+    *(tags.NOMINAL_INTERVAL, tags.RR_INTERVAL, tags.HEART_RATE),
 )
 
 
@@ -35,10 +38,11 @@ _TAGS = (
 class Shared:
     """What the images of a series have in common, as a rule.
 
-    Lengths are mm, times ms; NaN where the file says nothing. `identifiers` are header texts that
-    identify people, kept in memory alone to find them in the report. `dropped` names planes beside
-    the pixels, which are never read; `quarantine` says why the pixels may hold text. `vendor` and
-    `field_strength_t` are of closed lists, 'unknown' and 0 where the file says nothing.
+    Lengths are mm, times ms; NaN where the file says nothing. `beat` is from one R wave to the
+    next. `identifiers` are header texts that identify people, kept in memory alone to find them in
+    the report. `dropped` names planes beside the pixels, which are never read; `quarantine` says
+    why the pixels may hold text. `vendor` and `field_strength_t` are of closed lists, 'unknown' and
+    0 where the file says nothing.
     """
 
     series_uid: str
@@ -49,6 +53,7 @@ class Shared:
     component: Component
     echo_time: float
     echo_number: float
+    beat: float
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
     slope: float
@@ -126,6 +131,7 @@ def _shared(
         component=component_of((*_types(said[tags.IMAGE_TYPE]), *_types(said[tags.COMPONENT]))),
         echo_time=_time(said, tags.EFFECTIVE_ECHO_TIME, tags.ECHO_TIME),
         echo_number=tags.first(tags.numbers(said[tags.ECHO_NUMBER])),
+        beat=_beat(said),
         orientation=orientation,
         spacing=spacing,
         slope=slope,
@@ -175,3 +181,13 @@ def _time(said: Mapping[int, bytes], enhanced: int, plain: int) -> float:
     """A time that enhanced images say in an element of their own."""
     time = tags.first(tags.binary(enhanced, said[enhanced]))
     return tags.first(tags.numbers(said[plain])) if math.isnan(time) else time
+
+
+def _beat(said: Mapping[int, bytes]) -> float:
+    """From one R wave to the next; NaN where what is said of it contradicts itself or cannot be."""
+    rate = tags.first(tags.numbers(said[tags.HEART_RATE]))
+    interval = _time(said, tags.RR_INTERVAL, tags.NOMINAL_INTERVAL)
+    beats = [interval, 60_000.0 / rate if rate else math.nan]
+    likely = [beat for beat in beats if _BEAT_MS[0] <= beat <= _BEAT_MS[1]]
+    agree = likely and max(likely) <= (1 + _BEATS_DIFFER) * min(likely)
+    return likely[0] if agree else math.nan
