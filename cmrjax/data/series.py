@@ -3,40 +3,15 @@
 Vendors put a whole stack into one series or each slice into its own; both become one stack here.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from dataclasses import replace
 
 from cmrjax.data import geometry, planes, views
 from cmrjax.data.dicom.image import Image
-from cmrjax.data.phases import covered_ms, cycle_of, scan_order
+from cmrjax.data.phases import cycle_of, scan_order
 from cmrjax.data.reasons import CineReason
-
-# Of a stack's median: a slice that covers less of the cycle was interrupted.
-_WHOLE = 0.6
-# Of a stack's gap: slices closer than this are one, scanned again after the patient moved.
-_SAME_SLICE = 1 / 3
-
-
-@dataclass(frozen=True)
-class Cine:
-    """One slice position over the cycle.
-
-    Args:
-        view: its view.
-        images: its phases, in order.
-        position_mm: its place along the slice normal.
-        slice_index: its number in its stack, by position.
-        gap_mm: distance between the stack's slices, 0 for a single one.
-    """
-
-    view: str
-    images: tuple[Image, ...]
-    position_mm: float
-    slice_index: int = 0
-    gap_mm: float = 0.0
+from cmrjax.data.stacks import Cine, numbered
 
 
 def _same_plane(a: Image, b: Image) -> bool:
@@ -81,40 +56,6 @@ def _split_series(
     return out
 
 
-def _number(stack: Sequence[Cine], rejected: Counter[str]) -> list[Cine]:
-    """Sorts a stack's slices and numbers them; of a slice scanned twice the later one stays."""
-    whole = _whole(stack)
-    rejected[CineReason.INCOMPLETE] += len(stack) - len(whole)
-    kept = []
-    for members in _slices([c.position_mm for c in whole]):
-        same = sorted(
-            (whole[i] for i in members),
-            key=lambda c: (c.images[0].shared.series_number, c.images[0].shared.series_uid),
-        )
-        rejected[CineReason.REPEATED] += len(same) - 1
-        kept.append(same[-1])
-    gap = geometry.gap([c.position_mm for c in kept])
-    return [Cine(c.view, c.images, c.position_mm, i, gap) for i, c in enumerate(kept)]
-
-
-def _whole(stack: Sequence[Cine]) -> list[Cine]:
-    """The slices whose scan was not interrupted."""
-    covered = [covered_ms(cine.images) for cine in stack]
-    if any(math.isnan(ms) for ms in covered):
-        covered = [len(cine.images) for cine in stack]
-    least = _WHOLE * median(covered)
-    return [cine for cine, has in zip(stack, covered, strict=True) if has >= least]
-
-
-def _slices(positions: Sequence[float]) -> list[list[int]]:
-    """Groups the positions of one slice, positions rising."""
-    groups = geometry.group_positions(positions)
-    if len(groups) < 3:
-        return groups
-    gap = geometry.gap([positions[members[0]] for members in groups])
-    return geometry.group_positions(positions, within=_SAME_SLICE * gap)
-
-
 def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
     """Finds the cines of one study.
 
@@ -138,18 +79,10 @@ def cines_of(images: Iterable[Image]) -> tuple[list[Cine], Counter[str]]:
         for group in _split_series(members, rejected)
     ]
     settled = planes.settle([plane for _, plane, _ in groups])
-    stacks: dict[tuple[str, str], list[list[Cine]]] = defaultdict(list)
+    views_found: dict[tuple[str, str], list[Cine]] = defaultdict(list)
     for (series_uid, _, cines), view in zip(groups, settled, strict=True):
         # Series of one view are one stack; of unnamed ones nobody knows.
-        named = stacks[view, series_uid if view == "unknown" else ""]
-        for cine in (replace(cine, view=view) for cine in cines):
-            for stack in named:
-                if geometry.parallel(
-                    stack[0].images[0].shared.orientation, cine.images[0].shared.orientation
-                ):
-                    stack.append(cine)
-                    break
-            else:
-                named.append([cine])
-    out = [c for _, found in sorted(stacks.items()) for s in found for c in _number(s, rejected)]
+        named = views_found[view, series_uid if view == "unknown" else ""]
+        named += [replace(cine, view=view) for cine in cines]
+    out = [c for _, found in sorted(views_found.items()) for c in numbered(found, rejected)]
     return out, +rejected

@@ -30,7 +30,7 @@ _TAGS = (
     *(tags.ACQUISITION, tags.INVERSION_TIME, tags.INVERSION_TIMES, tags.ORIENTATION, tags.SPACING),
     *(tags.SLOPE, tags.INTERCEPT, tags.PHOTOMETRIC, tags.MANUFACTURER, tags.FIELD_STRENGTH),
     *(tags.COMPONENT, tags.ECHO_TIME, tags.EFFECTIVE_ECHO_TIME, tags.ECHO_NUMBER),
-    *(tags.NOMINAL_INTERVAL, tags.RR_INTERVAL, tags.HEART_RATE),
+    *(tags.NOMINAL_INTERVAL, tags.RR_INTERVAL, tags.HEART_RATE, tags.THICKNESS),
 )
 
 
@@ -56,6 +56,7 @@ class Shared:
     beat: float
     orientation: tuple[float, ...]
     spacing: tuple[float, ...]
+    thickness: float
     slope: float
     intercept: float
     inverted: bool
@@ -134,6 +135,7 @@ def _shared(
         beat=_beat(said),
         orientation=orientation,
         spacing=spacing,
+        thickness=tags.first(tags.numbers(said[tags.THICKNESS])),
         slope=slope,
         intercept=intercept,
         inverted=said[tags.PHOTOMETRIC].strip(b"\0 ") == b"MONOCHROME1",
