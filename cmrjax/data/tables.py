@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ _UNKNOWN = frozenset(("nan", "na", "n/a", "none", "null", "?"))
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_CELL = 1 << 24
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
+_DISTINCT = 6  # characters from which a cell that is shaped like a key is hardly anything else
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no encoding writes it
 # "<key>_2.txt" is another text of the study that "<key>.txt" is of.
 _ANOTHER = re.compile(r"[_-]\d{1,2}$")
 
@@ -93,10 +95,10 @@ def read_rows(path: Path, *, where: str) -> list[tuple[int, dict[str, str]]]:
         return read(text)
     except FileNotFoundError:
         raise UserError("no such file", where=where) from None
-    except (OSError, csv.Error):
+    except OSError:
         raise UserError("cannot be read", where=where, fix="give CSV or JSONL, in UTF-8") from None
-    except _NotJson as error:
-        raise UserError(f"line {error.args[0]} is no JSON object", where=where) from None
+    except _Wrong as error:
+        raise UserError(str(error), where=where, fix=error.fix) from None
 
 
 def read_table(path: Path, *, where: str) -> Table:
@@ -156,11 +158,29 @@ def _column(name: object) -> str:
     return next((key for key in KEYS if key.replace("_", "") == plain), text)
 
 
+class _Wrong(Exception):  # noqa: N818
+    """Says which row or line is wrong, and how; `fix` says what to do about it."""
+
+    def __init__(self, what: str, fix: str | None = None):
+        super().__init__(what)
+        self.fix = fix
+
+
 def _csv_rows(text: str) -> list[tuple[int, dict[str, str]]]:
     csv.field_size_limit(_LONGEST_CELL)
-    head = text.split("\n", 1)[0]
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(head)))
+    delimiter = _delimiter(text.split("\n", 1)[0])
+    # Not strict, a quote that is never closed would take other patients' rows into its cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[list[str]] = []
+    try:
+        lines.extend(reader)
+    except csv.Error:
+        raise _Wrong(
+            f"row {len(lines) + 1} has a quote that is not closed, or text behind one",
+            "double each quote within a quoted cell",
+        ) from None
     columns = [_column(name) for name in lines[0]] if lines else []
+    _check_swallowed(lines, columns, delimiter)
     return [
         (number, dict(zip(columns, cells, strict=False)))
         for number, cells in enumerate(lines[1:], start=2)
@@ -168,12 +188,52 @@ def _csv_rows(text: str) -> list[tuple[int, dict[str, str]]]:
     ]
 
 
+def _check_swallowed(
+    lines: Sequence[Sequence[str]], columns: Sequence[str], delimiter: str
+) -> None:
+    """Refuses cells that hold other rows, as one does whose quote the quote of another row closes.
+
+    A line within a cell is taken for a row where it has a key at the key's place, counted from
+    either side: the text beside it may hold delimiters of its own.
+    """
+    places = [i for i, name in enumerate(columns) if name in KEYS]
+    for place in places if len(columns) > 1 else ():
+        keys = {cells[place].strip() for cells in lines[1:] if len(cells) > place}
+        shapes = {_shape(key) for key in keys if len(key) >= _DISTINCT}
+        for number, cells in enumerate(lines[1:], start=2):
+            own = cells[place].strip() if len(cells) > place else ""
+            inner = [line.split(delimiter) for cell in cells if "\n" in cell for line in _cut(cell)]
+            found = {
+                parts[i].strip()
+                for parts in inner
+                if len(parts) >= len(columns)
+                for i in (place, place - len(columns))
+            }
+            if any(_is_key(text, keys, shapes) for text in found - {own}):
+                raise _Wrong(
+                    f"row {number} has a cell with other rows in it",
+                    "close its quote, and double each quote within a quoted cell",
+                )
+
+
+def _cut(cell: str) -> list[str]:
+    return cell.replace("\r", "\n").split("\n")
+
+
+def _is_key(text: str, keys: Collection[str], shapes: Collection[str]) -> bool:
+    if not any(c.isdigit() for c in text):
+        return False
+    if _UID.fullmatch(text) or (len(text) >= _DISTINCT and _shape(text) in shapes):
+        return True
+    return text in keys and (len(text) > 3 or not text.isdigit())  # "2,5 cm" is no row of study 2
+
+
+def _shape(key: str) -> str:
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "0", key))
+
+
 def _delimiter(head: str) -> str:
     return max(_DELIMITERS, key=lambda d: (head.count(d), -_DELIMITERS.index(d)))
-
-
-class _NotJson(Exception):  # noqa: N818
-    """Holds the number of the line."""
 
 
 def _json_rows(text: str) -> list[tuple[int, dict[str, str]]]:
@@ -183,18 +243,26 @@ def _json_rows(text: str) -> list[tuple[int, dict[str, str]]]:
             continue
         try:
             row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError
+            cells = {_column(_whole(name)): _cell(value) for name, value in row.items()}
         except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise _NotJson(number)
-        rows.append((number, {_column(name): _cell(value) for name, value in row.items()}))
+            raise _Wrong(f"line {number} is no JSON object") from None
+        except RecursionError:
+            raise _Wrong(f"line {number} is nested too deep") from None
+        rows.append((number, cells))
     return rows
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(map(_cell, value))
-    return "" if value is None else str(value)
+    return "" if value is None else _whole(str(value))
+
+
+def _whole(text: str) -> str:
+    """A text without halves of characters, which JSON can spell and no file can hold."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def read_folder(path: Path, *, column: str, where: str) -> Table:

@@ -68,6 +68,8 @@ def test_a_folder_of_texts(tmp_path):
         ("t.csv", "study_instance_uid,a\n,SECRET\n", "no row has a study_instance_uid"),
         ("t.jsonl", '{"accession_number": "SECRET"}\nSECRET\n', "line 2 is no JSON object"),
         ("t.jsonl", "[1]\n", "line 1 is no JSON object"),
+        ("t.jsonl", '{"accession_number": "1"}\n' + '{"a":' * 5000 + "1", "line 2 is nested too"),
+        ("t.jsonl", '{"accession_number": ' + "[" * 3000 + "]" * 3000 + "}", "line 1 is nested"),
     ],
 )
 def test_wrong_tables_are_refused_without_quoting_them(tmp_path, name, text, message):
@@ -75,6 +77,54 @@ def test_wrong_tables_are_refused_without_quoting_them(tmp_path, name, text, mes
         table(tmp_path, text, name)
     assert "SECRET" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+OPEN = "row 3 has a quote that is not closed"
+INSIDE = "row 3 has a cell with other rows in it"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (['{2},"open SECRET', "{3},text", "{4},text"], OPEN),
+        (['{2},"open SECRET', '{3},"text"', "{4},text"], OPEN),  # the next quote closes it
+        (['{2},"closed" SECRET', "{3},text"], OPEN),
+        (['{2},"open SECRET', '{3},a mass of 2"', "{4},text"], INSIDE),
+        (['{2},"open SECRET', "{3},text, and text", '{4},of 2"'], INSIDE),
+    ],
+)
+@pytest.mark.parametrize("key", ["1.2.826.0.{}", "A{}", "ACC-1000{}", "10044{}"])
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_a_quote_never_takes_other_rows_into_a_cell(tmp_path, rows, message, key, mark):
+    keys = [key.format(i) for i in range(6)]
+    name = "study_instance_uid" if "." in key else "accession_number"
+    lines = [f"{name},report", "{1},first", *rows, "{3},more", "{5},last"]
+    text = "\n".join(lines).replace(",", mark).format(*keys)
+    with pytest.raises(UserError, match=message) as caught:
+        table(tmp_path, text)
+    assert "SECRET" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_quote_never_takes_other_rows_where_the_key_stands_last(tmp_path):
+    text = 'report,accession_number\nfirst,A10001\n"open, SECRET,A10002\nmore,A10003\n2",A10004\n'
+    with pytest.raises(UserError, match="row 3 has a cell with other rows in it"):
+        table(tmp_path, text)
+
+
+def test_lines_of_a_report_are_no_rows(tmp_path):
+    report = "Findings: LV, RV\n1, 2 and 3: normal\n2,5 cm\nA10002, compared with A10001\n12, 7"
+    text = f'accession_number,report\nA10002,"{report}"\n1,"one"\n2,said ""so""\n'
+    found = table(tmp_path, text)
+    assert found.of("", "A10002")[0]["report"] == report
+    assert found.of("", "2")[0]["report"] == 'said ""so""'
+
+
+def test_half_a_character_of_json_is_replaced(tmp_path):
+    text = '{"accession_number": "1", "report": ["a \\ud83d b", "\\ud83d\\ude00"], "\\udc00": 1}'
+    found = table(tmp_path, text, "t.jsonl")
+    assert found.of("", "1")[0]["report"] == "a \ufffd b\n\U0001f600"
+    assert found.columns == ("report", "\ufffd")
 
 
 def test_missing_files_and_empty_folders_are_refused(tmp_path):
