@@ -50,6 +50,13 @@ IDENTIFYING: Mapping[int, str] = {
     0x0040A075: "name",  # VerifyingObserverName
     0x00700084: "name",  # ContentCreatorName
 }
+# Where a further reading of an element stands: it is looked for, and tells nobody from another.
+OTHERWISE: Mapping[str, int] = {
+    "name": 0x00101001,
+    "id": 0x00101000,
+    "date": 0x00080023,
+    "place": 0x00080081,
+}
 _STUDY_DATE, _ACQUISITION_DATE = 0x00080020, 0x00080022
 _NAME, _ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 # What sites write where an id was removed: one "patient" of all of them would be wrong.

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import BaseTag
 from pydicom.uid import UID
+from pydicom.valuerep import STR_VR
 
 from cmrjax.data import files
 from cmrjax.data.dicom import codecs, tags
@@ -75,7 +78,6 @@ def header(path: str, wanted: Collection[int], entered: Collection[int]) -> dict
     """
     dataset, syntax, size = _parse(path)
     values = _values(dataset, frozenset(wanted), frozenset(entered))
-    values[str(tags.CHARSET)] = tags.UTF8.decode()
     pixels = next((tag for tag in PIXEL_TAGS if tag in dataset), 0)
     length = len(dataset[pixels].value or b"") if pixels else 0
     return {
@@ -96,6 +98,9 @@ def _values(
         if number not in wanted and number not in entered:
             continue
         try:
+            if number not in entered and (raw := _raw(dataset, tag)) is not None:
+                out[str(number)] = raw
+                continue
             value = dataset[tag].value
             if isinstance(value, pydicom.Sequence):
                 if number in entered:
@@ -109,8 +114,20 @@ def _values(
     return out
 
 
+def _raw(dataset: pydicom.Dataset, tag: BaseTag) -> str | None:
+    """A text's bytes as they stand in the file, one character each: its charset may be wrong."""
+    element = dataset.get_item(tag)
+    if int(tag) in tags.BINARY or int(tag) == tags.DIMENSION_POINTER:
+        return None
+    if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
+        return None
+    if element.VR not in (None, "UN", *STR_VR):
+        return None
+    return element.value.decode("latin-1")
+
+
 def _text(tag: int, value: Any) -> str:
-    """A value as the walk would have found it in the file, one character a byte of UTF-8."""
+    """A value as the walk would have found it in the file, one character a byte."""
     many: list[Any] = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
     kind = tags.BINARY.get(tag)
     if kind is not None:

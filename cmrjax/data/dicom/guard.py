@@ -173,7 +173,7 @@ atexit.register(close)
 
 
 def header(path: str, *, wanted: Collection[int], entered: Collection[int]) -> Header:
-    """The wanted elements of a file that is out of the ordinary; texts come in UTF-8.
+    """The wanted elements of a file that is out of the ordinary.
 
     Args:
         path: reference of the file, see `files`.

@@ -9,7 +9,8 @@ from cmrjax.data.dicom import tags
 from cmrjax.data.dicom.frames import PHILIPS, Flat, flat, has_frames, split_frames
 from cmrjax.data.dicom.header import PIXELS, Header, read_header
 from cmrjax.data.dicom.layout import Layout, layout_of
-from cmrjax.data.dicom.shared import Shared, identifiers_of, quarantine_of, shared_of
+from cmrjax.data.dicom.people import identifiers_of
+from cmrjax.data.dicom.shared import Shared, quarantine_of, shared_of
 from cmrjax.data.reasons import Reason, Rejected
 
 

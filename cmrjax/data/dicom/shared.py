@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cmrjax.data.deid.headers import IDENTIFYING, Identifier
+from cmrjax.data.deid.headers import Identifier
 from cmrjax.data.deid.pixels import dropped_planes, text_in_pixels
 from cmrjax.data.deid.vocabulary import field_strength_of, vendor_of
 from cmrjax.data.dicom import tags
@@ -93,17 +93,6 @@ def quarantine_of(file: Mapping[int, bytes]) -> str | None:
     if reason:
         raise Rejected(reason)
     return quarantine
-
-
-def identifiers_of(values: Mapping[int, bytes]) -> tuple[Identifier, ...]:
-    """The texts of a header that say who somebody is."""
-    return _identifiers(values.get(tags.CHARSET, b""), *map(values.get, IDENTIFYING))
-
-
-@lru_cache(maxsize=1 << 10)
-def _identifiers(charset: bytes, *raw: bytes | None) -> tuple[Identifier, ...]:
-    texts = zip(IDENTIFYING, (tags.text(value or b"", charset) for value in raw), strict=True)
-    return tuple((tag, text) for tag, text in texts if text)
 
 
 @lru_cache(maxsize=1 << 10)

@@ -1,10 +1,12 @@
 """The header elements that are read, and how their bytes become values."""
 
+import codecs
 import logging
 import math
 import struct
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -70,6 +72,8 @@ BINARY = {
     **dict.fromkeys((EFFECTIVE_ECHO_TIME, RR_INTERVAL), "d"),
 }
 UTF8 = b"ISO_IR 192"
+_LATIN = (b"", b"ISO_IR 6", b"ISO_IR 100")  # also what is said where nobody cared
+_WINDOWS = ("latin-1", "cp1252", "cp1250", "cp1251")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -85,8 +89,8 @@ def text(value: bytes, charset: bytes = b"") -> str:
         found = value.decode("ascii")
     elif charset == UTF8:
         found = value.decode("utf-8", "replace")
-    elif charset in (b"", b"ISO_IR 6", b"ISO_IR 100"):
-        found = value.decode("latin-1")
+    elif charset in _LATIN:  # no other encoding's text is UTF-8, too, but by chance
+        found = _utf8(value) or value.decode("latin-1")
     else:
         try:
             names = [part.strip() for part in charset.decode("ascii").split("\\")]
@@ -96,6 +100,35 @@ def text(value: bytes, charset: bytes = b"") -> str:
         except Exception:  # a damaged charset raises whatever it likes
             found = value.decode("latin-1")
     return found.strip("\0 ")
+
+
+def readings(value: bytes, charset: bytes = b"") -> tuple[str, ...]:
+    """Every text that bytes may be, the likeliest first: charsets are often wrong, or not said.
+
+    Args:
+        value: as it stands in the file.
+        charset: SpecificCharacterSet, as it stands in the file.
+    """
+    found = [text(value, charset)]
+    if value.isascii():
+        return tuple(found)
+    said, utf8 = charset.strip(b"\0 "), _utf8(value)
+    if utf8:
+        found.append(utf8.strip("\0 "))
+    if said in _LATIN or (said == UTF8 and not utf8):
+        for name in _WINDOWS[:1] if utf8 else _WINDOWS:
+            with suppress(UnicodeDecodeError):
+                found.append(value.decode(name).strip("\0 "))
+    return tuple(dict.fromkeys(found))
+
+
+def _utf8(value: bytes) -> str:
+    """Bytes as UTF-8, the last character cut off or not; empty where they are none beyond ASCII."""
+    try:
+        found, _ = codecs.utf_8_decode(value)
+    except UnicodeDecodeError:
+        return ""
+    return "" if found.isascii() else found
 
 
 @lru_cache(maxsize=1 << 14)

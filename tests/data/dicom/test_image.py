@@ -4,9 +4,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from cmrjax.data.dicom import Rejected, read_images, read_pixels, read_stored, study_of
+from cmrjax.data.deid.headers import person_key
+from cmrjax.data.deid.text import clean
+from cmrjax.data.dicom import Rejected, read_images, read_pixels, read_stored, study_of, tags
 from tests.data.builders import AXIAL, write_image
-from tests.data.dicom.build import pixels, write_enhanced
+from tests.data.dicom.build import pixels, write_big_endian, write_enhanced
 
 
 @pytest.fixture
@@ -111,6 +113,62 @@ def test_several_frames_without_places_are_rejected(path):
 def test_names_are_read_in_their_alphabets(path, charset, name):
     write_image(path, pixels=pixels(), SpecificCharacterSet=charset, PatientName=name)
     assert dict(read_images(str(path))[0].shared.identifiers)[0x00100010] == name
+
+
+def _with_name(path, charset, name, write):
+    """An image whose PatientName has other bytes than its charset says."""
+    write(path, pixels())
+    dataset = pydicom.dcmread(path)
+    name += b" " * (len(name) % 2)
+    dataset.PatientName = "N" * len(name)
+    dataset.SpecificCharacterSet = charset or "ISO_IR 6"
+    if charset is None:
+        del dataset.SpecificCharacterSet
+    dataset.save_as(path)
+    data = path.read_bytes()
+    assert data.count(b"N" * len(name)) == 1
+    path.write_bytes(data.replace(b"N" * len(name), name))
+
+
+MISREAD = [
+    (None, "utf-8", "Müller^Jürgen"),
+    ("ISO_IR 100", "utf-8", "Müller^Jürgen"),
+    ("ISO_IR 100", "utf-8", "García^José"),
+    (None, "utf-8", "Иванов^Пётр"),
+    ("ISO_IR 101", "utf-8", "Łukaszewicz^Żaneta"),
+    (None, "cp1250", "Łukaszewicz^Żaneta"),
+    (None, "cp1251", "Иванов^Пётр"),
+    ("ISO_IR 100", "cp1252", "Šimek^Œdipe"),
+    ("ISO_IR 192", "latin-1", "Müller^Jürgen"),
+]
+
+
+@pytest.mark.parametrize(("charset", "encoding", "name"), MISREAD)
+@pytest.mark.parametrize("write", [lambda p, a: write_image(p, pixels=a), write_big_endian])
+def test_names_are_read_whatever_the_charset_says(path, charset, encoding, name, write):
+    _with_name(path, charset, name.encode(encoding), write)
+    people = read_images(str(path))[0].shared.identifiers
+    assert name in {text for _, text in people}
+    assert sum(tag == 0x00100010 for tag, _ in people) == 1
+    first, last = name.split("^")[::-1]
+    cleaned = clean(f"Findings: we saw {first} {last} again.", people).text
+    assert cleaned == "Findings: we saw [name] again."
+
+
+def test_a_name_in_utf8_tells_the_same_patient_whether_said_or_not(path):
+    keys = set()
+    for charset in (None, "ISO_IR 100", "ISO_IR 192"):
+        _with_name(path, charset, "Müller^Jürgen".encode(), lambda p, a: write_image(p, pixels=a))
+        people = dict(read_images(str(path))[0].shared.identifiers)
+        keys.add(person_key([(0x00100010, people[0x00100010]), (0x00100030, "19500101")]))
+    assert keys == {"müller jürgen\x001950-01-01"}
+
+
+def test_a_name_cut_off_within_a_character_is_utf8_and_latin_1_is_none():
+    assert tags.text("Müller^Jürgen".encode()[:-5]) == "Müller^J"
+    assert tags.text("Zoë^José".encode("latin-1")) == "Zoë^José"
+    assert tags.text("José".encode("latin-1")) == "José"
+    assert tags.readings(b"Doe^Jo") == ("Doe^Jo",)
 
 
 def test_the_frames_of_an_enhanced_image(path):
