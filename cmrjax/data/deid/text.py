@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cmrjax.data.deid.fold import fold
-from cmrjax.data.deid.headers import Identifier
+from cmrjax.data.deid.headers import IDENTIFYING, Identifier
 from cmrjax.data.deid.known import KnownRule, known_rules, strong_names
 from cmrjax.data.deid.patterns import RULES
 from cmrjax.data.deid.residual import signs
@@ -40,7 +40,7 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
     Args:
         text: the report.
         identifiers: what the study's headers say of people, (tag, text) as in
-            `headers.IDENTIFYING`.
+            `headers.IDENTIFYING`; others are not looked for.
 
     Example:
         >>> clean('Seen by Dr. Jones on 3/4/2019. LVEF 55 %.').text
@@ -50,7 +50,7 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
         return Cleaned("")
     if len(text) > _LONGEST:
         return Cleaned("", Counter({"residual.too_long": 1}), quarantined=True)
-    held = tuple(identifiers)
+    held = tuple(pair for pair in identifiers if pair[0] in IDENTIFYING)
     counts: Counter[str] = Counter()
     for rule in known_rules(held):
         text, found = _apply_known(text, rule)

@@ -20,6 +20,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import STR_VR
 
 from cmrjax.data import files
+from cmrjax.data.deid.headers import SEQUENCES, WITHIN
 from cmrjax.data.dicom import codecs, tags
 from cmrjax.data.dicom.header import (
     BIG_ENDIAN,
@@ -98,13 +99,15 @@ def _values(
         if number not in wanted and number not in entered:
             continue
         try:
-            if number not in entered and (raw := _raw(dataset, tag)) is not None:
+            if number not in SEQUENCES | entered and (raw := _raw(dataset, tag)) is not None:
                 out[str(number)] = raw
                 continue
             value = dataset[tag].value
             if isinstance(value, pydicom.Sequence):
                 if number in entered:
                     out[str(number)] = [_values(item, wanted, entered) for item in value]
+                elif number in SEQUENCES:
+                    out[str(number)] = _packed(value).decode("latin-1")
             elif value is not None and number in wanted:
                 out[str(number)] = _text(number, value)
         except MemoryError:
@@ -112,6 +115,20 @@ def _values(
         except Exception:  # damaged values raise whatever they like; the others may be good
             continue
     return out
+
+
+def _packed(items: pydicom.Sequence) -> bytes:
+    """The elements of a sequence of people, implicit little endian, one after the other."""
+    out = bytearray()
+    for item in items:
+        for tag in item.keys():  # noqa: SIM118
+            number = int(tag)
+            if number in SEQUENCES:
+                out += _packed(item[tag].value)
+            elif number == tags.CHARSET or number in WITHIN:
+                value = (_raw(item, tag) or _text(number, item[tag].value)).encode("latin-1")
+                out += struct.pack("<HHI", number >> 16, number & 0xFFFF, len(value)) + value
+    return bytes(out)
 
 
 def _raw(dataset: pydicom.Dataset, tag: BaseTag) -> str | None:

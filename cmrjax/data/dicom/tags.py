@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from pydicom.charset import convert_encodings, decode_bytes
 
-from cmrjax.data.deid.headers import IDENTIFYING
+from cmrjax.data.deid.headers import IDENTIFYING, ISSUER, SEQUENCES
 from cmrjax.data.deid.pixels import CURVES, OVERLAYS
 
 logging.getLogger("pydicom").propagate = False  # it logs the same, to whoever set up logging
@@ -59,7 +59,7 @@ WANTED = frozenset(
         *(COLUMNS, BITS, BITS_STORED, SIGNED, BURNED_IN, INTERCEPT, SLOPE),
         *(MANUFACTURER, FIELD_STRENGTH, ECHO_TIME, EFFECTIVE_ECHO_TIME, ECHO_NUMBER),
         *(NOMINAL_INTERVAL, HEART_RATE, RR_INTERVAL, THICKNESS),
-        *IDENTIFYING,
+        *(*IDENTIFYING, ISSUER, *SEQUENCES),
         *OVERLAYS,  # of these and the next only that they are there
         *CURVES,
     )

@@ -64,7 +64,7 @@ class Walk:
     """A walk for certain tags; what it learns of heads serves the next file.
 
     Args:
-        wanted: tags whose values are kept.
+        wanted: tags whose values are kept; of a sequence, the bytes of its items.
         entered: tags of sequences whose items are walked too, for the same tags.
     """
 
@@ -150,12 +150,14 @@ class Walk:
             raise Unusual
         if until > end:
             raise Short
-        walk = self if tag in self.entered else _NOTHING
+        walk, begin = self if tag in self.entered else _NOTHING, at
         # What is unknown and of undefined length has implicit elements, whatever is around it.
         inner = explicit and kind != b"UN"
         items, at = walk._items(data, at, explicit=inner, end=until, depth=depth + 1)
         if tag in self.entered:
             values[tag] = items
+        elif tag in self.wanted:
+            values[tag] = data[begin:at]
         return at
 
     def _items(

@@ -73,6 +73,18 @@ def test_items_are_read_where_they_are_asked_for(explicit, undefined):
 
 
 @pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("undefined", [True, False])
+def test_a_sequence_is_kept_as_its_bytes(explicit, undefined):
+    data = encode(header(items=["first", "second"], undefined=undefined), explicit=explicit)
+    values, _ = Walk((ITEMS,))(data, 0, explicit=explicit, stop=END)
+    begin = data.index(b"\x08\0\x40\x11") + (12 if explicit else 8)
+    end = data.index(b"\x10\0\x10\0", data.rindex(b"\x40\0\x30\xa7"))
+    assert values[ITEMS].startswith(b"\xfe\xff\0\xe0")
+    assert values[ITEMS] == data[begin : begin + len(values[ITEMS])]
+    assert begin + len(values[ITEMS]) <= end
+
+
+@pytest.mark.parametrize("explicit", [True, False])
 def test_the_walk_stops_before_a_tag(explicit):
     data = encode(header("name"), explicit=explicit)
     values, at = Walk(WANTED)(data, 0, explicit=explicit, stop=NAME)
@@ -129,12 +141,13 @@ FILES = st.lists(
 )
 
 
+@pytest.mark.parametrize(("kept", "entered"), [((), (ITEMS,)), ((ITEMS,), ())])
 @settings(max_examples=100, deadline=None)
 @given(FILES, st.booleans(), st.data())
-def test_a_file_like_others_gives_what_walking_it_gives(files, explicit, data):
+def test_a_file_like_others_gives_what_walking_it_gives(kept, entered, files, explicit, data):
     # Whatever was learned, and however the file is damaged: if it is taken for one of a kind,
     # then a walk finds the very same.
-    reader = Reader(Walk(WANTED, (ITEMS,)), PIXELS)
+    reader = Reader(Walk((*WANTED, *kept), entered), PIXELS)
     for name, description, time in files:
         content = bytearray(
             file_of(header(name, description, f"{time / 8}", ["x"]), explicit=explicit)
