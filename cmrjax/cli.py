@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cmrjax import __version__
 from cmrjax.core.errors import EXIT_USER, CmrjaxError
+from cmrjax.core.terminal import printable
 
 VERBS = {
     "demo": "the whole way on an embedded phantom, from DICOM to a report page",
@@ -54,7 +55,7 @@ def run(verb: str, argv: Sequence[str]) -> int:
     try:
         return importlib.import_module(f"cmrjax.{verb}").main(list(argv))
     except CmrjaxError as error:
-        print(f"cmrjax {verb}: error: {error}", file=sys.stderr)
+        print(f"cmrjax {verb}: error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; nothing is left to say to it.

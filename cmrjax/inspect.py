@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrjax.core.errors import UserError
+from cmrjax.core.terminal import printable
 from cmrjax.core.writer import write_bytes_atomic
 from cmrjax.data.card import data_card
 from cmrjax.data.records import RecordSource
@@ -50,7 +51,7 @@ def as_text(card: Mapping[str, Any]) -> str:
     ]
     for task, row in card["labels"].items():
         lines.append(f"  {task:<30} {row['kind']:<10} known {row['known']}{_label(row)}")
-    return "\n".join(lines)
+    return "\n".join(printable(line.replace("\n", " ")) for line in lines)
 
 
 def _label(row: Mapping[str, Any]) -> str:

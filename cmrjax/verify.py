@@ -7,6 +7,7 @@ from pathlib import Path
 from cmrjax.core.clock import progress
 from cmrjax.core.errors import CorruptDataError, UserError
 from cmrjax.core.manifest import MANIFEST, changed, read_manifest, verify_manifest
+from cmrjax.core.terminal import printable
 from cmrjax.data import tfrecord
 from cmrjax.data.records import (
     FEATURES_FILE,
@@ -120,7 +121,7 @@ def main(argv: list[str]) -> int:
         whole, wrong = verify_checkpoints(directory)
         what = f"{whole} checkpoints"
     for line in wrong[1:_SHOWN]:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     if wrong:
         more = f" ({len(wrong)} defects in all)" if len(wrong) > 1 else ""
         raise CorruptDataError(wrong[0] + more)

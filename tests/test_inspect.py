@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -50,6 +51,31 @@ def test_text_and_pages(dataset, tmp_path, capsys):
 def test_reasons_are_explained(dataset):
     card = data_card(RecordSource(dataset)) | {"rejected": {"cine.one_phase": 3}}
     assert re.search(r"cine\.one_phase +3  a single image, no cine\n", inspect.as_text(card))
+
+
+def test_nothing_of_a_dataset_reaches_the_terminal_as_a_control_character(dataset, tmp_path):
+    card = data_card(RecordSource(dataset))
+    label = {"kind": "multiclass", "known": 3, "classes": {"DCM\x1b[31m": 3}}
+    text = inspect.as_text(card | {"name": "a\x1b]0;b\x07\nc", "labels": {"x\x9b2J": label}})
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert r"DCM\x1b[31m 3" in text
+    assert text.startswith(r"a\x1b]0;b\x07 c: 12 patients")
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"a\x1b[1m": {"kind": "binary"}},
+        {"group": {"kind": "multiclass", "classes": ["NOR", "SECRET\x07"]}},
+    ],
+)
+def test_names_with_control_characters_are_refused(dataset, tmp_path, tasks):
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    info = json.loads((copy / "dataset.json").read_text())
+    (copy / "dataset.json").write_text(json.dumps(info | {"label_tasks": tasks}))
+    with pytest.raises(UserError, match="task or class has a control character") as caught:
+        inspect.main([str(copy)])
+    assert "SECRET" not in str(caught.value)
 
 
 def test_refusals(dataset, tmp_path):

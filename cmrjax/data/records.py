@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import threading
+import unicodedata
 import zipfile
 from collections import defaultdict
 from collections.abc import Collection
@@ -106,7 +107,7 @@ def load_info(directory: Path) -> dict[str, Any]:
     """
     path = Path(directory) / INFO_FILE
     try:
-        return json.loads(path.read_text())
+        info = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(
             "is not a dataset (no dataset.json)",
@@ -115,6 +116,11 @@ def load_info(directory: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError):
         raise UserError("is not readable JSON", where=str(path)) from None
+    tasks = info.get("label_tasks", {}) if isinstance(info, dict) else {}
+    names = [name for task, spec in tasks.items() for name in (task, *spec.get("classes", ()))]
+    if any(unicodedata.category(c) == "Cc" for name in names for c in str(name)):
+        raise UserError("a task or class has a control character in its name", where=str(path))
+    return info
 
 
 def load_features(directory: Path) -> tfds.features.FeaturesDict:

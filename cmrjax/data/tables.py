@@ -22,6 +22,7 @@ _LONGEST_CELL = 1 << 24
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 _DISTINCT = 6  # characters from which a cell that is shaped like a key is hardly anything else
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no encoding writes it
+_CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # a terminal obeys them
 # "<key>_2.txt" is another text of the study that "<key>.txt" is of.
 _ANOTHER = re.compile(r"[_-]\d{1,2}$")
 
@@ -92,7 +93,7 @@ def read_rows(path: Path, *, where: str) -> list[tuple[int, dict[str, str]]]:
         text = read_text(path)
         if "\0" in text:
             raise UserError("is no text; a spreadsheet?", where=where, fix="save it as CSV")
-        return read(text)
+        return [(n, {_plain(k): _plain(v) for k, v in row.items()}) for n, row in read(text)]
     except FileNotFoundError:
         raise UserError("no such file", where=where) from None
     except OSError:
@@ -245,7 +246,7 @@ def _json_rows(text: str) -> list[tuple[int, dict[str, str]]]:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise ValueError
-            cells = {_column(_whole(name)): _cell(value) for name, value in row.items()}
+            cells = {_column(name): _cell(value) for name, value in row.items()}
         except ValueError:
             raise _Wrong(f"line {number} is no JSON object") from None
         except RecursionError:
@@ -257,12 +258,12 @@ def _json_rows(text: str) -> list[tuple[int, dict[str, str]]]:
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(map(_cell, value))
-    return "" if value is None else _whole(str(value))
+    return "" if value is None else str(value)
 
 
-def _whole(text: str) -> str:
-    """A text without halves of characters, which JSON can spell and no file can hold."""
-    return _SURROGATE.sub("\ufffd", text)
+def _plain(text: str) -> str:
+    """A text without control characters, and without halves of characters, which JSON can spell."""
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text))
 
 
 def read_folder(path: Path, *, column: str, where: str) -> Table:
@@ -283,7 +284,7 @@ def read_folder(path: Path, *, column: str, where: str) -> Table:
     key = KEYS[0] if all(_UID.fullmatch(k) for k in keys) else KEYS[1]
     try:
         rows = [
-            (number, {key: name, column: read_text(file)})
+            (number, {key: name, column: _plain(read_text(file))})
             for number, (name, file) in enumerate(zip(keys, files, strict=True), start=1)
         ]
     except OSError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cmrjax.core.terminal import printable
 from cmrjax.evals.base import Row
 
 _HEADER = ("encoder", "task", "metric", "value", "95 % interval", "n", "positive")
@@ -21,7 +22,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     low, high = _number(row.ci_low), _number(row.ci_high)
     interval = "-" if low == "-" else f"{low} to {high}"
     positive = "-" if row.n_positive is None else str(row.n_positive)
-    return (row.encoder, row.task, row.metric, _number(row.value), interval, str(row.n), positive)
+    named = (printable(name.replace("\n", " ")) for name in (row.encoder, row.task, row.metric))
+    return (*named, _number(row.value), interval, str(row.n), positive)
 
 
 def _number(value: float | None) -> str:

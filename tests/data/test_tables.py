@@ -127,6 +127,17 @@ def test_half_a_character_of_json_is_replaced(tmp_path):
     assert found.columns == ("report", "\ufffd")
 
 
+def test_control_characters_are_no_text(tmp_path):
+    found = table(tmp_path, "accession_number,a\x1b[2J\n1,x\x1b]0;y\x07z\x9b\ttab\n")
+    assert (found.columns, found.of("", "1")[0]["a [2J"]) == (("a [2J",), "x ]0;y z \ttab")
+    found = table(tmp_path, '{"accession_number": "1", "a": "\\u001b[1m\\u0000"}', "t.jsonl")
+    assert found.of("", "1")[0]["a"] == "[1m"
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "A1.txt").write_text("one\x0ctwo\nthree")
+    found = read_folder(tmp_path / "r", column="report", where="--reports")
+    assert found.of("", "A1")[0]["report"] == "one two\nthree"
+
+
 def test_missing_files_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_table(tmp_path / "no.csv", where="--labels")
