@@ -57,7 +57,7 @@ SHORT_WORDS = frozenset(
 BEFORE_MR = frozenset(
     """no any mild mildly moderate moderately severe trivial trace mild-moderate minimal significant
     insignificant torrential massive free functional ischaemic ischemic primary secondary central
-    eccentric residual recurrent chronic acute of degenerative organic holosystolic
+    eccentric residual recurrent chronic acute degenerative organic holosystolic
     important relevant known associated mixed rheumatic congenital dynamic cardiac cardio contrast
     enhanced herz kardio stress tesla heart or nor combined concomitant
     leichte leichter mittelgradige mittelschwere schwere geringe keine ohne""".split()  # noqa: SIM905

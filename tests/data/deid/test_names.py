@@ -44,6 +44,7 @@ from cmrjax.data.deid.text import clean
         ("MR J PATEL ATTENDED.", "PATEL"),
         ("Seen with MR Smith and MS Jones.", "Smith Jones"),
         ("Seen by MR. Smith and MISS BROWN.", "Smith BROWN"),
+        ("UNDER THE CARE OF MR SMITH.", "SMITH"),
         ("MR Khan, MR KHAN, MR Wu.", "Khan KHAN Wu"),
     ],
 )
