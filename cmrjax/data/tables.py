@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from cmrjax.core.errors import UserError
 KEYS = ("study_instance_uid", "accession_number")
 _UNKNOWN = frozenset(("nan", "na", "n/a", "none", "null", "?"))
 _DELIMITERS = (",", ";", "\t")
+_DAMAGED = "\ufffd"
 _LONGEST_CELL = 1 << 24
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 # "<key>_2.txt" is another text of the study that "<key>.txt" is of.
@@ -64,19 +66,33 @@ class Table:
         return replace(self, columns=tuple(names.values()), rows=rows)
 
 
-def read_text(path: Path) -> str:
-    """Text of a file in the encodings that hospitals write: UTF-8, UTF-16 with its mark, Windows.
+def decode(data: bytes) -> tuple[str, int]:
+    """Text in the encodings that hospitals write: UTF-8, UTF-16 with its mark, Windows.
 
-    Raises:
-        OSError: the file cannot be read.
+    One damaged byte does not make a file of UTF-8 one of Windows: the rarer kind is the damage.
+
+    Returns:
+        The text, and how many places of it are damaged; each holds U+FFFD.
     """
-    data = path.read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
+        return data.decode("utf-16", "replace"), 0
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), 0
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        text = data.decode("utf-8-sig", "replace")
+    damaged = text.count(_DAMAGED)
+    # In Windows' encoding two letters that make one of UTF-8 stand together by chance alone.
+    if sum(not c.isascii() for c in text) - damaged >= damaged:
+        return text, damaged
+    return data.decode("cp1252", "replace"), 0
+
+
+def _warn_of_damage(places: int, where: str) -> None:
+    if places:
+        print(
+            f"cmrjax prepare: warning: {where}: not UTF-8 in {places} places, which are replaced",
+            file=sys.stderr,
+        )
 
 
 def read_rows(path: Path, *, where: str) -> list[tuple[int, dict[str, str]]]:
@@ -87,16 +103,18 @@ def read_rows(path: Path, *, where: str) -> list[tuple[int, dict[str, str]]]:
     """
     read = _json_rows if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows
     try:
-        text = read_text(path)
+        text, damaged = decode(path.read_bytes())
         if "\0" in text:
             raise UserError("is no text; a spreadsheet?", where=where, fix="save it as CSV")
-        return read(text)
+        rows = read(text)
     except FileNotFoundError:
         raise UserError("no such file", where=where) from None
     except (OSError, csv.Error):
         raise UserError("cannot be read", where=where, fix="give CSV or JSONL, in UTF-8") from None
     except _NotJson as error:
         raise UserError(f"line {error.args[0]} is no JSON object", where=where) from None
+    _warn_of_damage(damaged, where)
+    return rows
 
 
 def read_table(path: Path, *, where: str) -> Table:
@@ -214,10 +232,12 @@ def read_folder(path: Path, *, column: str, where: str) -> Table:
     keys = [short if (short := _ANOTHER.sub("", n)) in stems else n for n in names]
     key = KEYS[0] if all(_UID.fullmatch(k) for k in keys) else KEYS[1]
     try:
-        rows = [
-            (number, {key: name, column: read_text(file)})
-            for number, (name, file) in enumerate(zip(keys, files, strict=True), start=1)
-        ]
+        texts = [decode(file.read_bytes()) for file in files]
     except OSError:
         raise UserError("holds a file that cannot be read", where=where) from None
+    _warn_of_damage(sum(damaged for _, damaged in texts), where)
+    rows = [
+        (number, {key: name, column: text})
+        for number, (name, (text, _)) in enumerate(zip(keys, texts, strict=True), start=1)
+    ]
     return make_table(key, [key, column], rows)

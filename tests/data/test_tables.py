@@ -25,6 +25,36 @@ def test_spreadsheets_write_csv_in_many_ways(tmp_path, encoding, mark):
     assert found.numbers == {"1": (2,), "2": (4,)}
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "folder"])
+def test_a_damaged_byte_costs_its_place_alone(tmp_path, name, capsys):
+    broken = {
+        "t.csv": "accession_number,report\n1,Müller\n2,M\0ller\n",
+        "t.jsonl": '{"accession_number": "1", "report": "Müller"}\n'
+        '{"accession_number": "2", "report": "M\0ller"}\n',
+    }
+    if name == "folder":
+        (tmp_path / "1.txt").write_text("Müller", "utf-8")
+        (tmp_path / "2.txt").write_bytes("Größe ".encode() + b"M\xfcller")
+        found = read_folder(tmp_path, column="report", where="--reports")
+    else:
+        path = tmp_path / name
+        path.write_bytes(broken[name].encode().replace(b"\0", b"\xfc"))
+        found = read_table(path, where="--reports")
+    assert found.of("", "1")[0]["report"] == "Müller"
+    assert found.of("", "2")[0]["report"].endswith("M\ufffdller")
+    said = capsys.readouterr().err
+    assert said == (
+        "cmrjax prepare: warning: --reports: not UTF-8 in 1 places, which are replaced\n"
+    )
+
+
+def test_windows_text_is_read_as_that(tmp_path, capsys):
+    text = "accession_number,report\n1,Größe Ö» äöü – “fine”\n"
+    found = table(tmp_path, text, encoding="cp1252")
+    assert found.of("", "1")[0]["report"] == "Größe Ö» äöü – “fine”"
+    assert capsys.readouterr().err == ""
+
+
 def test_json_lines(tmp_path):
     lines = [
         {"StudyInstanceUID": "1.2", "report": ["One.", "Two."], "n": 3},
