@@ -14,7 +14,7 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.deid.text import clean
-from cmrjax.data.tables import Table, read_rows, read_table
+from cmrjax.data.tables import Row, Table, read_rows, read_table
 
 KINDS = ("binary", "regression", "multiclass")
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
@@ -67,7 +67,8 @@ def infer_tasks(table: Table, where: str) -> Tasks:
     """
     tasks: Tasks = {}
     for column in table.columns:
-        numbers = [_number(row[column]) for _, _, row in table.numbered() if row.get(column)]
+        texts = (row.cells.get(column) for row in table.rows)
+        numbers = [_number(text) for text in texts if text]
         if numbers and all(value is None for value in numbers):
             # Names of patients and readers look like classes, too.
             raise UserError(
@@ -134,7 +135,7 @@ def _check(table: Table, tasks: Mapping[str, Mapping[str, Any]], where: str) -> 
         if _IDENTIFYING.fullmatch(task):
             raise UserError(f"column {task} is no label", where=where, fix="leave it out")
     for task, spec in tasks.items():
-        rows = [(n, row[task]) for n, _, row in table.numbered() if row.get(task)]
+        rows = [(row.number, text) for row in table.rows if (text := row.cells.get(task))]
         if bad := [n for n, text in rows if not _fits(text, spec)]:
             raise UserError(
                 f"column {task} is {spec['kind']}: wrong in {_listed(bad)}", where=where
@@ -145,7 +146,11 @@ def _check(table: Table, tasks: Mapping[str, Mapping[str, Any]], where: str) -> 
                 where=where,
                 fix="leave it out",
             )
-    _check_repeats(table, tasks, where)
+    of_study: dict[str, list[Row]] = {}
+    for row in table.rows:
+        of_study.setdefault(row.name, []).append(row)
+    for rows in of_study.values():
+        merged(rows, where=where)
 
 
 def _fits(text: str, spec: Mapping[str, Any]) -> bool:
@@ -155,30 +160,28 @@ def _fits(text: str, spec: Mapping[str, Any]) -> bool:
     return number in (0.0, 1.0) if spec["kind"] == "binary" else number is not None
 
 
-def _check_repeats(table: Table, tasks: Iterable[str], where: str) -> None:
-    """Two rows of one study may add to each other, but not differ."""
-    for key, rows in table.rows.items():
-        for task in tasks:
-            given = {row[task] for row in rows if row.get(task)}
-            if len(given) > 1:
-                raise UserError(
-                    f"column {task} differs between rows of one study: "
-                    f"{_listed(table.numbers[key])}",
-                    where=where,
-                )
-
-
 def _listed(numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:5]))
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"row{'s' * (len(numbers) > 1)} {shown}{more}"
 
 
-def merged(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """One row of a study's several: of each column the value that is known."""
+def merged(rows: Iterable[Row], *, where: str = "--labels") -> dict[str, str]:
+    """One row of a study's several: of each column the value that is known.
+
+    Raises:
+        UserError: they differ; two rows of one study may add to each other alone.
+    """
     out: dict[str, str] = {}
-    for row in rows:
-        out |= {column: text for column, text in row.items() if text}
+    held = tuple(rows)
+    for row in held:
+        for column, text in row.cells.items():
+            if text and out.setdefault(column, text) != text:
+                raise UserError(
+                    f"column {column} differs between rows of one study: "
+                    f"{_listed([row.number for row in held])}",
+                    where=where,
+                )
     return out
 
 

@@ -21,13 +21,13 @@ def test_kinds_are_inferred_from_the_numbers(tmp_path):
     table, tasks = read(
         tmp_path, "accession_number,a,b,empty\n1,0,55.5,\n2,1,,\n3,,60,\n4,no,nan,\n"
     )
-    assert table.key == "accession_number"
+    assert table.keys == ("accession_number",)
     assert tasks == {"a": {"kind": "binary"}, "b": {"kind": "regression"}}
-    assert encode(table.of("", "1")[0], tasks) == {"a": 0.0, "b": 55.5}
-    assert encode(table.of("", "4")[0], tasks)["a"] == 0.0
-    assert math.isnan(encode(table.of("", "2")[0], tasks)["b"])
+    cells = [row.cells for row in table.rows]
+    assert encode(cells[0], tasks) == {"a": 0.0, "b": 55.5}
+    assert encode(cells[3], tasks)["a"] == 0.0
+    assert math.isnan(encode(cells[1], tasks)["b"])
     assert all(math.isnan(v) for v in encode({}, tasks).values())
-    assert table.of("9", "9") == ()
 
 
 def test_a_second_table_maps_columns_to_tasks(tmp_path):
@@ -37,8 +37,8 @@ def test_a_second_table_maps_columns_to_tasks(tmp_path):
         "disease": {"kind": "multiclass", "classes": ["HCM", "DCM"]},
         "lvef": {"kind": "regression"},
     }
-    assert encode(table.of("1", "")[0], tasks) == {"disease": 1.0, "lvef": 55.5}
-    assert math.isnan(encode(table.of("4", "")[0], tasks)["disease"])
+    assert encode(table.rows[0].cells, tasks) == {"disease": 1.0, "lvef": 55.5}
+    assert math.isnan(encode(table.rows[3].cells, tasks)["disease"])
 
 
 @pytest.mark.parametrize(

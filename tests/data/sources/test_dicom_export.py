@@ -1,6 +1,6 @@
 """Which files of an export are looked at."""
 
-from cmrjax.data.sources.dicom_export import list_files
+from cmrjax.data.sources.dicom_export import group_studies, list_files
 
 
 def test_every_file_is_listed_once_and_links_are_counted_not_followed(tmp_path):
@@ -14,3 +14,8 @@ def test_every_file_is_listed_once_and_links_are_counted_not_followed(tmp_path):
     assert paths == [str(tmp_path / "a.dcm"), str(tmp_path / "b" / "deep" / "c")]
     assert left_out == {"file.link": 2}
     assert list_files(tmp_path / "a.dcm") == ([str(tmp_path / "a.dcm")], {})
+
+
+def test_a_study_keeps_all_its_accession_numbers():
+    found = [("1.2", "A2", "b"), ("1.2", "", "c"), ("1.2", "A1", "a"), ("1.1", "", "d")]
+    assert group_studies(found) == {"1.1": ((), ("d",)), "1.2": (("A1", "A2"), ("a", "b", "c"))}
