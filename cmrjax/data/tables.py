@@ -17,7 +17,7 @@ from typing import Any
 from cmrjax.core.errors import UserError
 
 KEYS = ("study_instance_uid", "accession_number")
-_UNKNOWN = frozenset(("nan", "na", "n/a", "none", "null", "?"))
+_UNKNOWN = frozenset(("nan", "na", "n/a", "#n/a", "#na", "none", "null", "?", "-", "."))
 _DELIMITERS = (",", ";", "\t")
 _DAMAGED = "\ufffd"
 _LONGEST_CELL = 1 << 24
