@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.reports import SECTIONS
+from cmrjax.data.reports import SECTIONS, section_of_column
 from cmrjax.data.tables import Table, read_folder, read_table
 
 COLUMN = "report"
@@ -31,7 +31,7 @@ def read_reports(path: Path, *, where: str = "--reports") -> Table:
     by_name = _by_name(table.columns, where)
     parts = _object_parts(by_name, where)
     if COLUMN not in by_name and not parts:
-        parts = [(name, by_name[name]) for name in SECTIONS if name in by_name]
+        parts = _in_order((section_of_column(column), column) for column in table.columns)
     whole = by_name.get(COLUMN, "")
     if not whole and not parts:
         raise UserError(f"no column {COLUMN}, nor one named after a section", where=where)
@@ -51,15 +51,21 @@ def _by_name(columns: Iterable[str], where: str) -> dict[str, str]:
 
 def _object_parts(by_name: Mapping[str, str], where: str) -> list[tuple[str, str]]:
     """(section, column) of JSON's reports that are objects of sections."""
-    within = {n: c for n, c in by_name.items() if re.match(rf"{COLUMN}[.\[]", n)}
-    parts = [(s, within.pop(f"{COLUMN}.{s}")) for s in SECTIONS if f"{COLUMN}.{s}" in within]
-    if within:
+    within = [column for name, column in by_name.items() if re.match(rf"{COLUMN}[.\[]", name)]
+    parts = [(section_of_column(column[len(COLUMN) + 1 :]), column) for column in within]
+    if any(section is None for section, _ in parts):
         raise UserError(
             f"a {COLUMN} holds more than a text, or texts by section",
             where=where,
             fix=f"name its parts {', '.join(SECTIONS)}",
         )
-    return parts
+    return _in_order(parts)
+
+
+def _in_order(parts: Iterable[tuple[str | None, str]]) -> list[tuple[str, str]]:
+    """Those that are of a section, in the order of sections."""
+    held = list(parts)
+    return [(name, column) for name in SECTIONS for section, column in held if section == name]
 
 
 def _headed(cells: Mapping[str, str], parts: Iterable[tuple[str, str]]) -> str:

@@ -17,6 +17,10 @@ def test_reports_are_one_column_or_one_a_section(tmp_path):
         "accession_number,Impression,findings,other\n1,DCM.,Dilated LV.,y\n"
     )
     assert texts(tmp_path / "b.csv") == ["FINDINGS: Dilated LV.\nIMPRESSION: DCM."]
+    (tmp_path / "d.csv").write_text(
+        "accession_number;Beurteilung;Arzt;Befund;Findings\n1;DCM.;Müller;LV weit.;Dilated.\n"
+    )
+    assert texts(tmp_path / "d.csv") == ["FINDINGS: LV weit.\nFINDINGS: Dilated.\nIMPRESSION: DCM."]
     (tmp_path / "c.csv").write_text("accession_number,note\n1,x\n")
     with pytest.raises(UserError, match="no column report"):
         read_reports(tmp_path / "c.csv")
@@ -29,7 +33,7 @@ def test_a_folder_is_read_by_its_names(tmp_path):
 
 def test_a_report_may_be_an_object_of_sections(tmp_path):
     lines = [
-        {"accession_number": "1", "report": {"impression": "DCM.", "Findings": ["A.", "B."]}},
+        {"accession_number": "1", "report": {"Beurteilung": "DCM.", "Findings": ["A.", "B."]}},
         {"accession_number": "2", "report": "Normal.", "findings": "not asked for"},
         {"accession_number": "3", "report": {}},
     ]
