@@ -132,7 +132,8 @@ def test_a_german_sentence_is_no_heading():
         ("Befund", "findings"), ("BEURTEILUNG", "impression"), ("Klinische_Angaben", "history"),
         ("Résultats", "findings"), ("hallazgos", "findings"), ("Conclusión", "impression"),
         ("study", None), ("radiologist", None), ("Arzt", None), ("Unterschrift", None),
-        ("comments", None), ("Befunder", None), ("Befund_Datum", None), ("", None), ("Klinik", None),
+        ("comments", None), ("Befunder", None), ("Befund_Datum", None), ("", None),
+        ("Klinik", None),
     ],
 )  # fmt: skip
 def test_columns_named_after_a_section(column, section):

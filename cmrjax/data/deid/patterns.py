@@ -23,7 +23,7 @@ _LETTER = r"(?:[^\W\d_]|\ufffd)"
 _EXTENDED = "".join(c for c in map(chr, range(0x100, 0x180)) if c.isupper())  # as in Łódź
 _UPPER = rf"[A-Z\u00c0-\u00de\ufffd{_EXTENDED}]"
 _TITLE = (
-    r"(?:Dr|DR|Drs|Prof|PROF|Professor|Mr|Mrs|MRS|Ms|Miss|Mx|Doctor"
+    r"(?:[Dd]r|DR|Drs|[Pp]rof|PROF|Professor|Mr|[Mm]rs|MRS|Ms|Miss|Mx|Doctor"
     r"|Herrn?|HERRN?|Frau|FRAU|Fr\u00e4ulein"
     r"|Monsieur|Madame|Mademoiselle|M(?:me|lle)s?|MME|Docteure?|Dre|Professeure?"
     r"|Se\u00f1or(?:a|ita)?|Sra|SRA|Srta|Dra|DRA|Do\u00f1a|Doctora|Profesora?)"
@@ -36,11 +36,16 @@ _NAME = (
     rf"(?!{_TITLE}\b|{_CAPITAL_TITLE}\b\.? ?\[)"
     rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER})){{1,30}}"
 )
-_LINK = r"(?:(?:van|von|der|den|de|di|da|la|le|al|el|bin|zu)[ ]){0,3}"
+_LINK = (
+    r"(?:(?:van|von|der|den|de|del|di|da|dos|du|la|le|al|el|bin|ibn|ben|zu|zur|zum|ter|ten|St\.)[ ]"
+    r"|d['\u2019]){0,3}"
+)
 _INITIALS = rf"(?:{_UPPER}(?:\.[ -]?|[ -])){{0,3}}"  # "J. K.", "J.K.", "J K", "J-P"
 _PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
+# "A Jones and B Smith", but not "A Jones and Reviewed by B Smith".
+_OTHERS = rf"(?:(?:[ ]?/[ ]?|[ ](?:&|and|und)[ ]){_PERSON}\b(?![ ]by\b)){{0,3}}"
 # "Smith, John" after a label; a comma after a title ends the name.
-_LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?"
+_LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?{_OTHERS}"
 # Before "MR." these tell a person from a sentence that ends with a valve.
 _MET = (
     r"\b(?i:(?:seen|met|reviewed|examined|discussed|referred|requested|performed|operated|attended"
@@ -211,11 +216,12 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("postcode", re.compile(rf"\b(?:[A-Z]{{1,2}}-)?\d{{5}} {_UPPER}[a-z\u00df-\u00ff]{{3,}}\b")),
     ("place", re.compile(rf"\b(?:(?:St\.? |{_NAME} (?:of |for |and )?)){{1,4}}{_HOUSE}\b")),
     ("place", re.compile(rf"\b(?:University )?Hospital (?:of |in ){_NAME}(?: {_NAME})?")),
+    ("name", re.compile(rf"(?P<keep>\b(?:Drs|Dr['\u2019]s)\b\.?\s){_LISTED}")),
     (
         "name",
         re.compile(
             rf"(?P<keep>\b{_TITLE}\b\.?(?: ?(?:{_TITLE}|med|hab|rer|nat)\b\.?){{0,6}}"
-            rf"(?:\s{{1,3}}|(?<=\.))){_PERSON}(?:,? {_DEGREES}\b)*"
+            rf"(?::?\s{{1,3}}|(?<=\.))){_PERSON}(?:,? {_DEGREES}\b)*"
         ),
     ),
     # "MR. Smith" opens a line or is met by somebody; else the point ends a sentence ("Mild MR. Thin
@@ -256,7 +262,8 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"(?P<keep>(?i:\b(?:reported|signed|dictated|verified|approved|referred|read|reviewed|typed"
             r"|authori[sz]ed|performed|supervised|interpreted|co-?signed|transcribed|requested"
-            r"|electronically)(?: electronically| and \w+| off)? by)[ :]+)"
+            r"|electronically)(?: electronically| and \w+| off)? by)"
+            r"(?:[ :]+|[ :]*\n[ ]*(?![^\n]{0,40}:)))"
             rf"(?!(?i:the|an|our|this|your|A {_POSTS})\b)(?:{_CAPITAL_TITLE}\b\.? )?{_LISTED}"
         ),
     ),
@@ -265,13 +272,30 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"(?P<keep>(?i:\b(?:patient(?:'s)? name|name of patient|patient|surname|first name"
             r"|last name|forename|name|radiologist|cardiologist|consultant|referrer|physician"
-            r"|attending|reader|operator|radiographer|technologist|technician|author|signature|signed"
-            r"|cc|copy to|next of kin|gp|re)\s?:)\s*)"
+            r"|attending|reader|operator|radiographer|technologist|technician|author|signature"
+            r"|signed|consultants|reporter|verified|approved|dictated|cc"
+            r"|copy to|next of kin|gp|re)\s?:)\s*)"
             rf"(?!\[)(?:(?:{_TITLE}|{_CAPITAL_TITLE})\b\.? )?"
             rf"(?!(?:A )?(?:{_OPENERS}|{_POSTS})\b){_LISTED}"
         ),
     ),
+    # Without a colon an initial tells a name from "Signed Copy".
+    ("name", re.compile(rf"(?P<keep>\b(?:[Ss]igned|[Gg]ez\.) )(?={_UPPER}[. -]){_PERSON}")),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>\b(?i:befundet (?:von|durch)|(?:arzt|\u00e4rztin|oberarzt|chefarzt|befunder"
+            r"|unterschrift|radiologin?|m[\u00e9e]decin|radiologue) ?:) *)"
+            rf"(?!\[|{_NOTED}\b){_LISTED}"
+        ),
+    ),
     ("name", re.compile(rf"\b{_PERSON},? {_DEGREES}(?!\w)(?:,? {_DEGREES}(?!\w))*")),
-    ("name", re.compile(rf"(?P<keep>(?i:\b(?:sincerely|regards),?)\s+){_PERSON}")),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>(?i:\b(?:sincerely|regards|gr(?:\u00fc|ue)(?:\u00df|ss)en?),?)\s+)"
+            rf"{_PERSON}"
+        ),
+    ),
 )  # fmt: skip
 RULES = tuple((kind, pattern, partial(_replace, kind=kind)) for kind, pattern in _RULES)

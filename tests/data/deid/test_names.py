@@ -38,6 +38,19 @@ from cmrjax.data.deid.text import clean
         ("Patient: A Jones", "Jones"),
         ("A Mensah, FRCR", "Mensah"),
         ("Kind regards, A Mensah", "Mensah"),
+        ("Electronically signed by\nA Jones", "Jones"),
+        ("Signed K Patel", "Patel"),
+        ("Reported by A Jones and B Smith", "Jones Smith"),
+        ("Reported by A Jones and Reviewed by B Smith", "Jones Smith"),
+        ("Radiologist: A Jones / B Smith", "Jones Smith"),
+        ("Consultants: A Jones and B Smith", "Jones Smith"),
+        ("Drs. A Smith, B Jones", "Smith Jones"),
+        ("Discussed with Dr's Smith and Jones.", "Smith Jones"),
+        ("Prof. dr. A. Smith, dr Jones", "Smith Jones"),
+        ("Dr d'Souza, Dr: A Jones, Mr St. John.", "Souza Jones John"),
+        ("Befundet von A. Müller", "Müller"),
+        ("Arzt: A Müller. gez. K Schmidt", "Müller Schmidt"),
+        ("Mit freundlichen Grüßen K Schmidt", "Schmidt"),
         ("MR SMITH", "SMITH"),
         ("MR SMITH ATTENDED.", "SMITH"),
         ("MR. SMITH ATTENDED.", "SMITH"),
@@ -90,6 +103,7 @@ Type B Dissection, Type A Aneurysm; Class I Indication.
 Reported by A Consultant Radiologist.
 REPORTED BY A CONSULTANT RADIOLOGIST
 Reported by the Fellow and read by our team.
+Signed Copy to be sent. Verified and approved by the team.
 Patient: A Known HCM. Physician: Cardiology.
 Dr to be informed. Doctor on call aware.
 Grade I Diastolic dysfunction. Stanford B Dissection.
@@ -105,6 +119,7 @@ Linksventrikuläre Ejektionsfraktion 55 %, Schlagvolumen 80 ml.
 Kein Perikarderguss, keine Thromben, kein LGE.
 Myokardmasse 95 g/m2, Septum 12 mm, Vena contracta 4 mm.
 T1 1020 ms, ECV 27 %, T2 48 ms, kein Ödem.
+Arzt: [name]. Befundet durch die Abteilung.
 A Welle und E Welle unauffällig; Typ A Dissektion ausgeschlossen.
 """.strip().splitlines()
 
