@@ -11,7 +11,7 @@ from cmrjax.data.study import StudyTask
 from cmrjax.data.tables import KEYS, Table
 
 _TAGS: Mapping[str, str] = dict(zip(KEYS, ("StudyInstanceUID", "AccessionNumber"), strict=True))
-Found = Mapping[str, tuple[str, tuple[str, ...]]]
+Found = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 def join(
@@ -24,7 +24,7 @@ def join(
     """Gives every study its report and labels.
 
     Args:
-        studies: study uid -> (accession number, files).
+        studies: study uid -> (accession numbers, files).
         reports: texts, or nothing.
         table: labels, or nothing.
         tasks: kind of each label.
@@ -36,25 +36,26 @@ def join(
         UserError: no report, or no label, is of any of these studies.
     """
     out, counts = [], Counter(studies_with_report=0, studies_with_labels=0)
-    for uid, (accession, paths) in studies.items():
-        texts = [row[COLUMN] for row in reports.of(uid, accession)] if reports else []
-        text, told = combine(texts)
+    known = {uid: accessions for uid, (accessions, _) in studies.items()}
+    texts, lost_texts = reports.matched(known) if reports else ({}, 0)
+    rows, lost_rows = table.matched(known) if table else ({}, 0)
+    for uid, (_, paths) in studies.items():
+        text, told = combine(row.cells[COLUMN] for row in texts.get(uid, ()))
         counts.update(told)
-        rows = table.of(uid, accession) if table else ()
+        mine = rows.get(uid, ())
         counts["studies_with_report"] += bool(text)
-        counts["studies_with_labels"] += bool(rows)
-        out.append(StudyTask(uid, paths, text, labels.encode(labels.merged(rows), tasks)))
-    for kind, held in (("report", reports), ("label", table)):
+        counts["studies_with_labels"] += bool(mine)
+        out.append(StudyTask(uid, paths, text, labels.encode(labels.merged(mine), tasks)))
+    for kind, held, lost in (("report", reports, lost_texts), ("label", table, lost_rows)):
         if held is None:
             continue
-        column = KEYS.index(held.key)
-        ours = {(uid, accession)[column] for uid, (accession, _) in studies.items()}
         if not counts[f"studies_with_{kind}{'s' * (kind == 'label')}"]:
             raise UserError(
-                f"no {kind} matches any of the {len(studies)} studies by {held.key}",
+                f"no {kind} matches any of the {len(studies)} studies by {' or '.join(held.keys)}",
                 where=f"--{kind}s",
-                fix=f"compare it with the scans' {_TAGS[held.key]}, which exports often replace",
+                fix=f"compare it with the scans' {' and '.join(_TAGS[key] for key in held.keys)}, "
+                "which exports often replace",
             )
-        counts[f"{kind}s_without_study"] = len(held.rows.keys() - ours)
+        counts[f"{kind}s_without_study"] = lost
         counts[f"{kind}_rows_without_key"] = held.unkeyed
     return out, counts

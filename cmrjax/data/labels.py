@@ -6,7 +6,7 @@ class; what is wrong is named by column and row number, never quoted.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.deid.text import clean
-from cmrjax.data.tables import Table, read_rows, read_table
+from cmrjax.data.tables import Row, Table, read_rows, read_table
 
 KINDS = ("binary", "regression", "multiclass")
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
@@ -22,13 +22,22 @@ _QUANTILES = 4
 # Nothing measured of a heart has seven digits before the point; record numbers and dates do.
 _LARGEST = 1e6
 _TASK_NAME = re.compile(r"[^\W_][\w .%()+-]{0,63}")
-_IDENTIFYING = re.compile(
-    r"(?:(?:patient|subject|case|person)[ _-]?)?(?:id|name|number|no)"
-    r"|(?:sur|first[ _]|last[ _]|family[ _]|given[ _])name|mrn|dob|(?:date[ _]of[ _])?birth"
-    r"|birth[ _-]?(?:date|day)|(?:\w+[ _-])?date|address|phone|e?-?mail|zip(?:[ _]?code)?"
-    r"|post[ _]?code|ssn|nhs[ _]?(?:no|number)?",
+# Alone "number" and "birth" may be of anything ("number of scars", "birth weight").
+_IDENTIFYING_ALONE = re.compile(
+    r"(?:(?:patient|subject|case|person) ?)?(?:id|number|nr|no)|(?:date of )?birth|mobile|cell",
     re.IGNORECASE,
 )
+_IDENTIFYING = re.compile(
+    r"\b(?:(?:patient|subject|case|person|study|exam|series|record|hospital|accession|account|order"
+    r"|insurance|passport|identity) ?(?:id|number|nr|no|code)|id|(?:sur|fore|last|first|family"
+    r"|given|maiden|nach|vor|familien)?names?|mrn|pid|dob|birth ?(?:dates?|days?|place)|dates?"
+    r"|datum|geburts(?:datum|tag|ort)|address|adresse|anschrift|(?:tele)?phones?|telefon|fax"
+    r"|(?:mobile|cell) (?:phone|number|no)|e ?mails?|mail|zip(?: ?code)?|post(?:al)? ?code|plz|ssn"
+    r"|nhs(?: ?(?:no|number))?)\b",
+    re.IGNORECASE,
+)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+_POINTS = "numbers have a comma for their point: write points, or part columns by semicolons"
 
 Tasks = dict[str, dict[str, Any]]
 
@@ -52,8 +61,25 @@ def read_labels(path: Path, declared: Path | None) -> tuple[Table, Tasks]:
     """
     table = read_table(path, where="--labels")
     if declared is None:
+        table = _with_points(table, table.columns)
         return table, infer_tasks(table, "--labels")
     return declared_tasks(table, declared, where="--labels", declared="--label-tasks")
+
+
+def _with_points(table: Table, columns: Collection[str]) -> Table:
+    """The same numbers with a point for a decimal comma, where no comma parts the columns."""
+    if not table.decimal_commas:
+        return table
+
+    def change(cells: Mapping[str, str]) -> dict[str, str]:
+        return {
+            column: text.replace(",", ".")
+            if column in columns and _DECIMAL_COMMA.fullmatch(text)
+            else text
+            for column, text in cells.items()
+        }
+
+    return table.with_cells(table.columns, change)
 
 
 def infer_tasks(table: Table, where: str) -> Tasks:
@@ -67,7 +93,10 @@ def infer_tasks(table: Table, where: str) -> Tasks:
     """
     tasks: Tasks = {}
     for column in table.columns:
-        numbers = [_number(row[column]) for _, _, row in table.numbered() if row.get(column)]
+        texts = [text for row in table.rows if (text := row.cells.get(column))]
+        numbers = [_number(text) for text in texts]
+        if texts and all(_DECIMAL_COMMA.fullmatch(text) for text in texts):
+            raise UserError(f"column {column} is wrong", where=where, fix=_POINTS)
         if numbers and all(value is None for value in numbers):
             # Names of patients and readers look like classes, too.
             raise UserError(
@@ -120,6 +149,7 @@ def declared_tasks(table: Table, path: Path, *, where: str, declared: str) -> tu
     if not tasks:
         raise UserError("lists no task", where=declared, fix="give columns column, task, kind")
     chosen = table.renamed(names)
+    chosen = _with_points(chosen, [t for t, spec in tasks.items() if "classes" not in spec])
     _check(chosen, tasks, where)
     return chosen, tasks
 
@@ -131,13 +161,16 @@ def _check(table: Table, tasks: Mapping[str, Mapping[str, Any]], where: str) -> 
             raise UserError(
                 f"the name of label {place} cannot be used", where=where, fix="rename it"
             )
-        if _IDENTIFYING.fullmatch(task):
+        if _identifies(task):
             raise UserError(f"column {task} is no label", where=where, fix="leave it out")
     for task, spec in tasks.items():
-        rows = [(n, row[task]) for n, _, row in table.numbered() if row.get(task)]
+        rows = [(row.number, text) for row in table.rows if (text := row.cells.get(task))]
         if bad := [n for n, text in rows if not _fits(text, spec)]:
+            texts = [text for n, text in rows if n in bad]
             raise UserError(
-                f"column {task} is {spec['kind']}: wrong in {_listed(bad)}", where=where
+                f"column {task} is {spec['kind']}: wrong in {_listed(bad)}",
+                where=where,
+                fix=_remedy(texts, spec["kind"]),
             )
         if bad := [n for n, text in rows if abs(_number(text) or 0.0) >= _LARGEST]:
             raise UserError(
@@ -145,7 +178,32 @@ def _check(table: Table, tasks: Mapping[str, Mapping[str, Any]], where: str) -> 
                 where=where,
                 fix="leave it out",
             )
-    _check_repeats(table, tasks, where)
+    of_study: dict[str, list[Row]] = {}
+    for row in table.rows:
+        of_study.setdefault(row.name, []).append(row)
+    for rows in of_study.values():
+        merged(rows, where=where)
+
+
+def _identifies(name: str) -> bool:
+    """Whether a column's name has a word of who somebody is, however its words are joined.
+
+    Example:
+        >>> _identifies('phone number'), _identifies('patientName'), _identifies('no reflow')
+        (True, True, False)
+    """
+    words = " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])|[^\w]|_", " ", name).split())
+    return bool(_IDENTIFYING_ALONE.fullmatch(words) or _IDENTIFYING.search(words))
+
+
+def _remedy(texts: Sequence[str], kind: str) -> str:
+    """What to do about wrong cells, by what they are."""
+    if kind == "multiclass":
+        return "list its classes as they are written; cells without one are empty"
+    if all(_DECIMAL_COMMA.fullmatch(text) for text in texts):
+        return _POINTS
+    wanted = "0/1 or yes/no" if kind == "binary" else "numbers alone, without units"
+    return f"give {wanted}; unknown is empty, NA, n/a, #N/A, - or ."
 
 
 def _fits(text: str, spec: Mapping[str, Any]) -> bool:
@@ -155,30 +213,28 @@ def _fits(text: str, spec: Mapping[str, Any]) -> bool:
     return number in (0.0, 1.0) if spec["kind"] == "binary" else number is not None
 
 
-def _check_repeats(table: Table, tasks: Iterable[str], where: str) -> None:
-    """Two rows of one study may add to each other, but not differ."""
-    for key, rows in table.rows.items():
-        for task in tasks:
-            given = {row[task] for row in rows if row.get(task)}
-            if len(given) > 1:
-                raise UserError(
-                    f"column {task} differs between rows of one study: "
-                    f"{_listed(table.numbers[key])}",
-                    where=where,
-                )
-
-
 def _listed(numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:5]))
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"row{'s' * (len(numbers) > 1)} {shown}{more}"
 
 
-def merged(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """One row of a study's several: of each column the value that is known."""
+def merged(rows: Iterable[Row], *, where: str = "--labels") -> dict[str, str]:
+    """One row of a study's several: of each column the value that is known.
+
+    Raises:
+        UserError: they differ; two rows of one study may add to each other alone.
+    """
     out: dict[str, str] = {}
-    for row in rows:
-        out |= {column: text for column, text in row.items() if text}
+    held = tuple(rows)
+    for row in held:
+        for column, text in row.cells.items():
+            if text and out.setdefault(column, text) != text:
+                raise UserError(
+                    f"column {column} differs between rows of one study: "
+                    f"{_listed([row.number for row in held])}",
+                    where=where,
+                )
     return out
 
 

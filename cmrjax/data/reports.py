@@ -6,7 +6,7 @@ from collections.abc import Sequence
 # Headings as they are written, and the one name that each has here. What is not among them (LEFT
 # VENTRICLE:, Valves:) is no new section: its text belongs to the one that it stands in.
 _EXAM = r"(?:exam|examination|study|scan|test|referral|request|visit|mri|cmr)"
-_HEADINGS = {
+_ENGLISH = {
     "history": r"(?:(?:clinical|patient|relevant|past|cardiac|medical|past medical) )?history"
     r"|clinical (?:information|details|data|background|summary|context|note)|background",
     "indication": r"(?:clinical |study )?indications?|clinical question|question|referral question"
@@ -25,12 +25,39 @@ _HEADINGS = {
     r"|authori[sz]ed|reviewed|typed|transcribed)(?: electronically)? by|signature|radiologist"
     r"|cardiologist|consultant|reporting (?:doctor|physician)|disclaimer)",
 }
+# The same in German, French and Spanish. "Klinik" is where, too, and as a column nothing else.
+_MRI = r"(?:(?:kardio|herz)[- ]?)?(?:mrt?|irm|rm)"
+_FOREIGN = {
+    "history": r"anamnese|vorgeschichte|klinische (?:angaben?|informationen|daten)"
+    r"|ant[ée]c[ée]dents|histoire(?: de la maladie)?|renseignements cliniques|contexte clinique"
+    r"|antecedentes(?: personales)?|historia(?: cl[ií]nica)?|datos cl[ií]nicos",
+    "indication": r"(?:rechtfertigende )?indikation(?:sstellung)?|(?:klinische )?fragestellung"
+    r"|zuweisungsgrund|(?:ü|ue)berweisungsgrund|motif(?: de l['\u2019]examen)?"
+    r"|indication de l['\u2019]examen|indicaci[oó]n(?:es)?"
+    r"|motivo(?: de(?: la| el|l)? (?:consulta|exploraci[oó]n|estudio))?",
+    "technique": r"(?:untersuchungs|mrt?[- ]?)?(?:technik|protokoll)|untersuchung|methodik?"
+    r"|sequenzen|technique d['\u2019]examen|protocole|t[ée]cnica|protocolo",
+    "comparison": r"vergleich(?:suntersuchung(?:en)?|saufnahmen)?|voruntersuchung(?:en)?"
+    r"|voraufnahmen|comparaison|examens? ant[ée]rieurs?|comparaci[oó]n|estudios? previos?",
+    "findings": rf"(?:{_MRI}[- ]?)?befunde?|befund(?:text|bericht)|bericht|r[ée]sultats?"
+    r"|constatations|compte[- ]rendu|hallazgos|resultados?|descripci[oó]n|informe",
+    "impression": r"(?:zusammenfassende |abschlie(?:ß|ss)ende )?(?:gesamt)?beurteilung"
+    r"|zusammenfassung|(?:haupt)?diagnosen?|ergebnis|fazit|synth[èe]se|en r[ée]sum[ée]|au total"
+    r"|diagnostic|conclusi[oó]n(?:es)?|impresi[oó]n(?: diagn[oó]stica)?|resumen|diagn[oó]stico"
+    r"|juicio (?:cl[ií]nico|diagn[oó]stico)",
+    "recommendation": r"empfehlung(?:en)?|pro[cz]edere|recommandations?|conduite [àa] tenir"
+    r"|recomendaci[oó]n(?:es)?",
+    "addendum": r"nachtrag|erg[äa]nzung|korrektur|adenda",
+    "signature": r"unterschrift|gezeichnet|befundet (?:von|durch)|befunder|m[ée]decin|firma(?:do)?"
+    r"(?: por)?|radi[óo]log(?:ue|o|a|e|in)|arzt",
+}
+_HEADINGS = {name: f"{english}|{_FOREIGN[name]}" for name, english in _ENGLISH.items()}
 SECTIONS = tuple(_HEADINGS)
 _ANY = "|".join(_HEADINGS.values())
 _HEADING = re.compile(
     r"(?:^|(?<=[.;\n]))[ \t]*(?:\d{1,2}[.)][ \t]*)?[*#_=]{0,4}[ \t]*(?:"
     + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _HEADINGS.items())
-    + rf")(?:[ \t]*(?:/|&|,|and)[ \t]*(?:{_ANY}))?"
+    + rf")(?:[ \t]*(?:/|&|,|and|und|et|y|e)[ \t]*(?:{_ANY}))?"
     + r"[ \t]*[*_]*[ \t]*(?::[*_]*|(?=\n)|(?<=\w)[ \t]+[-\u2013](?=\s))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -55,6 +82,25 @@ _INLINE_MARK = re.compile(
 _SHORT_LINE = re.compile(r"^([^\n]{1,59}[^\s.!?:;,\n])[ \t]*\n(?=[ \t]*[A-Z][a-z])", re.MULTILINE)
 _BLANKS = re.compile(r"[ \t]+")  # long runs of them would cost the patterns above their time
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+_COLUMNS = {name: re.compile(rf"{name}|{_FOREIGN[name]}", re.IGNORECASE) for name in SECTIONS}
+
+
+def section_of_column(column: str) -> str | None:
+    """The section that a table's column is named after.
+
+    An English name is taken to the letter, as a column `study` or `radiologist` is no text; so is
+    that of a signature in every language.
+
+    Example:
+        >>> section_of_column('Findings'), section_of_column('Befund'), section_of_column('Arzt')
+        ('findings', 'findings', None)
+    """
+    plain = " ".join(column.replace("_", " ").split())
+    if plain.lower() in SECTIONS:
+        return plain.lower()
+    names = (name for name in SECTIONS if name != "signature")
+    return next((name for name in names if _COLUMNS[name].fullmatch(plain)), None)
 
 
 def sections(report: str) -> dict[str, str]:

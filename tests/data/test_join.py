@@ -7,7 +7,7 @@ from cmrjax.data.join import join
 from cmrjax.data.labels import read_labels
 from cmrjax.data.report_table import read_reports
 
-STUDIES = {"1.1": ("A1", ("x",)), "1.2": ("A2", ("y",)), "1.3": ("", ("z",))}
+STUDIES = {"1.1": (("A0", "A1"), ("x",)), "1.2": (("A2",), ("y",)), "1.3": ((), ("z",))}
 
 
 def tables(tmp_path, reports, labels):
@@ -37,6 +37,27 @@ def test_everything_finds_its_study_and_the_rest_is_counted(tmp_path):
         "labels_without_study": 1,
         "label_rows_without_key": 0,
     }
+
+
+def test_rows_are_joined_by_whichever_key_they_have(tmp_path):
+    head = "study_instance_uid,accession_number"
+    reports, table, tasks = tables(
+        tmp_path,
+        f"{head},report\n1.2,,One.\n,A1,Two.\n,A0,Three.\n,,Lost.\n",
+        f"{head},lvef,big\n1.1,A1,55,\n,A0,,1\n",
+    )
+    found, counts = join(STUDIES, reports=reports, table=table, tasks=tasks)
+    assert [task.report for task in found] == ["Two.\n\nThree.", "One.", ""]
+    assert found[0].labels == {"lvef": 55.0, "big": 1.0}
+    assert counts["report_rows_without_key"] == 1
+    assert counts["reports_without_study"] == 0
+
+
+def test_labels_of_one_study_by_two_keys_must_agree(tmp_path):
+    labels = "study_instance_uid,accession_number,lvef\n1.1,,55\n,A1,56\n"
+    _, table, tasks = tables(tmp_path, "accession_number,report\nA1,x\n", labels)
+    with pytest.raises(UserError, match="lvef differs between rows of one study: rows 2, 3"):
+        join(STUDIES, reports=None, table=table, tasks=tasks)
 
 
 def test_tables_of_other_studies_are_refused(tmp_path):

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmrjax.data.reports import SECTIONS, near_key, sections, sentences, split_sentences
+from cmrjax.data.reports import (
+    SECTIONS,
+    near_key,
+    section_of_column,
+    sections,
+    sentences,
+    split_sentences,
+)
 
 REPORT = """HISTORY: Dyspnoea, ?cardiomyopathy.
 FINDINGS: The septum measures 1.6 cm. No effusion. LVEF is 55.5 %.
@@ -59,6 +66,37 @@ def test_sentences_keep_decimals_and_come_once():
         ("ADDENDUM:", "addendum"),
         ("Electronically signed by:", "signature"),
         ("Disclaimer:", "signature"),
+        ("Befund:", "findings"),
+        ("MRT-Befund:", "findings"),
+        ("BEFUNDE:", "findings"),
+        ("Befund und Beurteilung:", "findings"),
+        ("Beurteilung:", "impression"),
+        ("Zusammenfassende Beurteilung:", "impression"),
+        ("Zusammenfassung:", "impression"),
+        ("Klinische Angaben:", "history"),
+        ("Anamnese:", "history"),
+        ("Rechtfertigende Indikation:", "indication"),
+        ("Fragestellung:", "indication"),
+        ("Technik:", "technique"),
+        ("Untersuchungsprotokoll:", "technique"),
+        ("Voruntersuchungen:", "comparison"),
+        ("Empfehlung:", "recommendation"),
+        ("Nachtrag:", "addendum"),
+        ("Résultats :", "findings"),
+        ("RÉSULTATS:", "findings"),
+        ("Compte-rendu:", "findings"),
+        ("Conclusion :", "impression"),
+        ("Synthèse:", "impression"),
+        ("Renseignements cliniques:", "history"),
+        ("Motif de l'examen:", "indication"),
+        ("Technique d\u2019examen:", "technique"),
+        ("Hallazgos:", "findings"),
+        ("Conclusión:", "impression"),
+        ("CONCLUSIONES:", "impression"),
+        ("Impresión diagnóstica:", "impression"),
+        ("Antecedentes:", "history"),
+        ("Motivo de la consulta:", "indication"),
+        ("Técnica:", "technique"),
     ],
 )
 def test_headings_are_known_as_they_are_written(heading, name):
@@ -68,6 +106,38 @@ def test_headings_are_known_as_they_are_written(heading, name):
     found = sections(f"Some letterhead\n{heading}\nWhat is said here.\n")
     assert found[name] == "What is said here."
     assert set(found) <= set(SECTIONS)
+
+
+def test_a_german_report_has_sections():
+    text = "Indikation: Dyspnoe. Befund: LV normal groß.\nKein Erguss.\n"
+    text += "Beurteilung:\nUnauffällig."
+    assert sections(text) == {
+        "indication": "Dyspnoe.",
+        "findings": "LV normal groß.\nKein Erguss.",
+        "impression": "Unauffällig.",
+    }
+    assert sentences(text) == ["LV normal groß.", "Kein Erguss.", "Unauffällig."]
+
+
+def test_a_german_sentence_is_no_heading():
+    text = "Findings: Im Befund zeigt sich kein Erguss. Beurteilung der Klappen: normal."
+    assert list(sections(text)) == ["findings"]
+    assert list(sections("Findings: Klinik und Ergebnis - passend.")) == ["findings"]
+
+
+@pytest.mark.parametrize(
+    ("column", "section"),
+    [
+        ("findings", "findings"), ("Impression", "impression"), ("signature", "signature"),
+        ("Befund", "findings"), ("BEURTEILUNG", "impression"), ("Klinische_Angaben", "history"),
+        ("Résultats", "findings"), ("hallazgos", "findings"), ("Conclusión", "impression"),
+        ("study", None), ("radiologist", None), ("Arzt", None), ("Unterschrift", None),
+        ("comments", None), ("Befunder", None), ("Befund_Datum", None), ("", None),
+        ("Klinik", None),
+    ],
+)  # fmt: skip
+def test_columns_named_after_a_section(column, section):
+    assert section_of_column(column) == section
 
 
 def test_unknown_headings_stay_in_the_section_that_they_are_in():
@@ -131,7 +201,9 @@ def test_near_key():
     assert near_key("No effusion.") != near_key("Effusion.")
 
 
-@pytest.mark.parametrize("unit", ["Dr. ", " ", "A. ", "#", "* ", "\n", "1. ", "Findings "])
+@pytest.mark.parametrize(
+    "unit", ["Dr. ", " ", "A. ", "#", "* ", "\n", "1. ", "Findings ", "Befund ", "und "]
+)
 def test_no_text_costs_more_than_its_length(unit):
     began = time.process_time()
     sentences(unit * (24_000 // len(unit)))

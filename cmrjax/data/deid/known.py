@@ -46,11 +46,12 @@ def known_rules(identifiers: Iterable[Identifier]) -> tuple[KnownRule, ...]:
     for tag, text in identifiers:
         texts[IDENTIFYING[tag]] += [part for part in text.split("\\") if part.strip()]
     made = (
-        _id_rules(texts["id"]),
+        _id_rules(texts["id"] + [code for text in texts["name"] for code in _codes(text)]),
         _place_rules(texts["place"]),
         _date_rules({day for text in texts["date"] if (day := day_of(text))}),
         # An id of letters alone is a name for all that anybody can tell.
         _name_rules(texts["name"] + [t for t in texts["id"] if _lettered(t)]),
+        _garbled_rules(texts["name"]),
     )
     return tuple(rule for rules in made for rule in rules)
 
@@ -79,6 +80,13 @@ def _words(text: str) -> list[str]:
     return [w for w in words if fold(w).text[:1].isalpha() and not any(c.isdigit() for c in w)]
 
 
+def _codes(text: str) -> list[str]:
+    """What trials write in a name's place (`HEART-0042`, `PT 17`): its parts that hold digits."""
+    parts = re.split(r"[\^=]+", text)
+    parts += [word for part in parts for word in re.split(r"[\s,;]+", part)]
+    return [part for part in parts if any(c.isdigit() for c in part)]
+
+
 def _spelled(word: str) -> str:
     """A pattern of a word's spellings; what joins its parts may be missing or a space."""
     loose = (re.sub(r"[-' ]", "~", form) for form in spellings(word))
@@ -102,6 +110,9 @@ def _name_rules(texts: Sequence[str]) -> list[KnownRule]:
             parts.add(word)
             if folded not in _WEAK and len(folded) > 2:
                 strong.add(folded)
+        # "Müller2" is another Müller, and "Control01" a word: never more than a weak name.
+        glued = re.findall(r"(?<![^\W_])([^\W\d_]{3,})\d{1,2}(?![^\W_])", text)
+        parts.update(word for word in glued if fold(word).text not in TITLES | PARTICLES)
     if not parts:
         return []
     unit = f"(?:{_any_of(_spelled(part) for part in parts)}){_AFTER}"
@@ -119,6 +130,29 @@ def _name_rules(texts: Sequence[str]) -> list[KnownRule]:
     if joined:  # family and given name without a space, within a sentence without spaces
         rules.insert(0, KnownRule("name", re.compile(_any_of(j for j in joined if j) or r"(?!)")))
     return rules
+
+
+def _garbled_rules(texts: Iterable[str]) -> list[KnownRule]:
+    """Names in the wrong encoding (`MÃ¼ller`), or with a mark for what was lost (`M\ufffdller`).
+
+    No word of a report is spelled so: these need no look at what is around them.
+    """
+    words = {w for t in texts for w in _words(unicodedata.normalize("NFC", t)) if len(w) > 1}
+    cased = {form for w in words for form in (w, w.lower(), w.upper(), w.title())}
+    garbled: set[str] = set()
+    for word in cased:
+        if word.isascii():
+            continue
+        for encoding in ("cp1252", "latin-1"):
+            garbled.add(re.escape(fold(word.encode().decode(encoding, "replace")).text))
+        plain = sum(c.isascii() for c in word)
+        # Of "?se" too little is left to tell it from a question.
+        lost = "[\ufffd?]" if plain > 2 else "\ufffd"
+        if plain:
+            parts = (re.escape(c.lower()) if c.isascii() else f"{lost}{{1,3}}" for c in word)
+            garbled.add("".join(parts))
+    pattern = f"{_BEFORE}(?:{_any_of(garbled)}){_AFTER}"
+    return [KnownRule("name", re.compile(pattern))] if garbled else []
 
 
 @dataclass(frozen=True)
@@ -151,7 +185,8 @@ class _NameCheck:
 def _id_rules(texts: Iterable[str]) -> list[KnownRule]:
     alone, cued = set(), set()
     for text in texts:
-        core = re.sub(r"[\W_]+", "", fold(text).text)
+        folded = fold(text).text
+        core = re.sub(r"[\W_]+", "", folded)
         if not any(c.isdigit() for c in core):
             continue
         core = core.lstrip("0") or core
@@ -159,7 +194,10 @@ def _id_rules(texts: Iterable[str]) -> list[KnownRule]:
         if len(core) >= _LONG_ID:
             alone.add("0*" + r"[-./ _]?".join(map(re.escape, core)))
         elif len(core) >= (4 if letters else 5):
-            alone.add("0*" + r"[-/_]?".join(map(re.escape, core)))
+            # A space may stand where the header has one, and nowhere else.
+            spaced = re.sub(r"[\W_]+", " ", folded).lstrip(" 0") or core
+            held = (r"[-/_]?".join(map(re.escape, piece)) for piece in spaced.split())
+            alone.add("0*" + r"[-./ _]?".join(held))
         else:  # "12" is a number like any other unless something says that it is an id
             cued.add("0*" + re.escape(core))
     rules = []

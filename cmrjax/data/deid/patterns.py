@@ -8,7 +8,7 @@ had, a rule asks for a cue ("Tel", "MRN", "aged", a title, a street's name).
 import re
 from functools import partial
 
-from cmrjax.data.deid.words import MONTHS, PLACE_WORDS
+from cmrjax.data.deid.words import AFTER_MR, BEFORE_MR, MONTHS, PLACE_WORDS
 
 _MONTH = rf"(?:{'|'.join(sorted({m for ms in MONTHS for m in ms[:2]}, key=lambda m: -len(m)))})"
 _NTH = r"(?:st|nd|rd|th|\.)?"
@@ -18,19 +18,38 @@ _NO_DIGIT = r"(?<![\d./-])(?<!segment )(?<!segments )(?<!seg )(?<!seg. )"
 _ANY_YEAR = r"(?:(?:19|20)\d{2}|\d{2})"
 _FULL_MONTH = rf"(?:{'|'.join(names[0].title() for names in MONTHS)})"
 _UNIT = r"(?!\s?(?:mm|cm|ml|ms|m\b|s\b|%|kg|g\b|bpm|mmhg|l\b|/|x\s?\d|[-.]\d))"
-_LETTER = r"[^\W\d_]"
-_UPPER = r"[A-Z\u00c0-\u00de]"
-_NAME = rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER})){{1,30}}"  # bounded: time, not taste
-_LINK = r"(?:(?:van|von|der|den|de|di|da|la|le|al|el|bin|zu)[ ]){0,3}"
-_INITIALS = rf"(?:{_UPPER}\.[ -]?){{0,3}}"
-_PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
-# "Smith, John" after a label; a comma after a title ends the name.
-_LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?"
+# U+FFFD stands where a byte was damaged: of a name, as of a word.
+_LETTER = r"(?:[^\W\d_]|\ufffd)"
+_EXTENDED = "".join(c for c in map(chr, range(0x100, 0x180)) if c.isupper())  # as in Łódź
+_UPPER = rf"[A-Z\u00c0-\u00de\ufffd{_EXTENDED}]"
 _TITLE = (
-    r"(?:Dr|DR|Drs|Prof|PROF|Professor|Mr|Mrs|MRS|Ms|Miss|Mx|Doctor"
+    r"(?:[Dd]r|DR|Drs|[Pp]rof|PROF|Professor|Mr|[Mm]rs|MRS|Ms|Miss|Mx|Doctor"
     r"|Herrn?|HERRN?|Frau|FRAU|Fr\u00e4ulein"
     r"|Monsieur|Madame|Mademoiselle|M(?:me|lle)s?|MME|Docteure?|Dre|Professeure?"
     r"|Se\u00f1or(?:a|ita)?|Sra|SRA|Srta|Dra|DRA|Do\u00f1a|Doctora|Profesora?)"
+)
+# In capitals these are mitral regurgitation, magnetic resonance and mitral stenosis, too.
+_CAPITAL_TITLE = r"(?:MR|MS|MISS)"
+# No title is a name: "by Dr [name]" and "Consultant: Dr S Kumar" have theirs after it.
+# Bounded: time, not taste.
+_NAME = (
+    rf"(?!{_TITLE}\b|{_CAPITAL_TITLE}\b\.? ?\[)"
+    rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER})){{1,30}}"
+)
+_LINK = (
+    r"(?:(?:van|von|der|den|de|del|di|da|dos|du|la|le|al|el|bin|ibn|ben|zu|zur|zum|ter|ten|St\.)[ ]"
+    r"|d['\u2019]){0,3}"
+)
+_INITIALS = rf"(?:{_UPPER}(?:\.[ -]?|[ -])){{0,3}}"  # "J. K.", "J.K.", "J K", "J-P"
+_PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
+# "A Jones and B Smith", but not "A Jones and Reviewed by B Smith".
+_OTHERS = rf"(?:(?:[ ]?/[ ]?|[ ](?:&|and|und)[ ]){_PERSON}\b(?![ ]by\b)){{0,3}}"
+# "Smith, John" after a label; a comma after a title ends the name.
+_LISTED = rf"{_PERSON}(?:,[ ]?(?:{_PERSON}|{_UPPER}\b\.?))?{_OTHERS}"
+# Before "MR." these tell a person from a sentence that ends with a valve.
+_MET = (
+    r"\b(?i:(?:seen|met|reviewed|examined|discussed|referred|requested|performed|operated|attended"
+    r"|treated|spoken|copied|sent) (?:by|with|to|under|on))"
 )
 # "Sr" is a senior, too: of a family after the name, of a ward before its post.
 _POSTS = (
@@ -67,7 +86,7 @@ _AREA = (
 # What follows "Patient:" or "Reader:" when it is no name.
 _OPENERS = (
     r"(?:Known|Male|Female|History|Status|Previous|Prior|New|No|None|Normal|Not|Suspected|Suspicion"
-    r"|Referred|Presenting|Presented|Asymptomatic|Symptomatic|Recent|Chest|Dyspnoea|Dyspnea|Family|Supine|The|A|An"
+    r"|Referred|Presenting|Presented|Asymptomatic|Symptomatic|Recent|Chest|Dyspnoea|Dyspnea|Family|Supine|The|An"
     r"|See|As|In|On|Good|Poor|With|Without|Post|Abnormal|Mild|Moderate|Severe|Cardiology|Cardiac|Radiology|Unknown)"
 )
 _WORDY = re.compile(r"[^\W\d_]+")
@@ -89,11 +108,30 @@ _ANY_PLACE = frozenset(
 )
 
 
+def _of_a_valve(match: re.Match[str]) -> bool:
+    """Whether "MR" is what a heart or a scan has: by the word before it, or the one after it."""
+    before = _WORDY.findall(match.string[max(0, match.start() - _NEAR) : match.start()])
+    # A full stop or a colon between them parts the two.
+    joined = match.start() > 0 and match.string[match.start() - 1] in " /-"
+    return (joined and bool(before) and before[-1].lower() in BEFORE_MR) or bool(
+        _SAID_OF_MR.fullmatch(match["first"])
+    )
+
+
+_NEAR = 16  # characters that hold the word before
+# Words of the list, words as science makes them, and abbreviations, which have no vowel.
+_SAID_OF_MR = _i(
+    rf"(?:{'|'.join(sorted(AFTER_MR))}|\w+(?:tion|sion|graph(?:y|ie)|gram|scop(?:y|ie))s?"
+    r"|[b-df-hj-np-tv-xz]+)"
+)
+
+
 def _replace(match: re.Match[str], *, kind: str) -> str:
-    if kind == "place" and not _own_word(match):
+    found = match.groupdict()
+    if (kind == "place" and not _own_word(match)) or (found.get("first") and _of_a_valve(match)):
         return match[0]
     # A label or a title stays, so that the sentence still reads.
-    kept = match.groupdict().get("keep") or ""
+    kept = found.get("keep") or ""
     return f"{kept}[{kind}]"
 
 
@@ -178,11 +216,21 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("postcode", re.compile(rf"\b(?:[A-Z]{{1,2}}-)?\d{{5}} {_UPPER}[a-z\u00df-\u00ff]{{3,}}\b")),
     ("place", re.compile(rf"\b(?:(?:St\.? |{_NAME} (?:of |for |and )?)){{1,4}}{_HOUSE}\b")),
     ("place", re.compile(rf"\b(?:University )?Hospital (?:of |in ){_NAME}(?: {_NAME})?")),
+    ("name", re.compile(rf"(?P<keep>\b(?:Drs|Dr['\u2019]s)\b\.?\s){_LISTED}")),
     (
         "name",
         re.compile(
-            rf"(?P<keep>\b{_TITLE}\b\.?(?: ?(?:{_TITLE}|med|hab|rer|nat)\b\.?)*\s){_PERSON}"
-            rf"(?:,? {_DEGREES}\b)*"
+            rf"(?P<keep>\b{_TITLE}\b\.?(?: ?(?:{_TITLE}|med|hab|rer|nat)\b\.?){{0,6}}"
+            rf"(?::?\s{{1,3}}|(?<=\.))){_PERSON}(?:,? {_DEGREES}\b)*"
+        ),
+    ),
+    # "MR. Smith" opens a line or is met by somebody; else the point ends a sentence ("Mild MR. Thin
+    # leaflets.").
+    (
+        "name",
+        re.compile(
+            rf"(?P<keep>\b{_CAPITAL_TITLE} {{1,2}}|(?:(?m:^)[ ]*|{_MET} ){_CAPITAL_TITLE}\. ?)"
+            rf"(?={_INITIALS}(?P<first>{_NAME})){_PERSON}"
         ),
     ),
     (
@@ -204,15 +252,19 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "name",
-        re.compile(r"(?P<keep>\b(?:dr|mrs|prof)\b\.? )(?!and\b|or\b|who\b|of\b)[a-z][a-z'-]{2,}"),
+        re.compile(
+            r"(?P<keep>\b(?:dr|mrs|prof)\b(?:\.? |\.))(?!and\b|or\b|who\b|of\b)"
+            r"(?:[a-z](?:\. ?| )){0,3}[a-z][a-z'-]{2,}"
+        ),
     ),
     (
         "name",
         re.compile(
             r"(?P<keep>(?i:\b(?:reported|signed|dictated|verified|approved|referred|read|reviewed|typed"
             r"|authori[sz]ed|performed|supervised|interpreted|co-?signed|transcribed|requested"
-            r"|electronically)(?: electronically| and \w+| off)? by)[ :]+)"
-            rf"(?!(?i:the|a|an|our|this|your)\b){_LISTED}"
+            r"|electronically)(?: electronically| and \w+| off)? by)"
+            r"(?:[ :]+|[ :]*\n[ ]*(?![^\n]{0,40}:)))"
+            rf"(?!(?i:the|an|our|this|your|A {_POSTS})\b)(?:{_CAPITAL_TITLE}\b\.? )?{_LISTED}"
         ),
     ),
     (
@@ -220,12 +272,30 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"(?P<keep>(?i:\b(?:patient(?:'s)? name|name of patient|patient|surname|first name"
             r"|last name|forename|name|radiologist|cardiologist|consultant|referrer|physician"
-            r"|attending|reader|operator|radiographer|technologist|technician|author|signature|signed"
-            r"|cc|copy to|next of kin|gp|re)\s?:)\s*)"
-            rf"(?!\[)(?:{_TITLE}\b\.? )?(?!{_OPENERS}\b){_LISTED}"
+            r"|attending|reader|operator|radiographer|technologist|technician|author|signature"
+            r"|signed|consultants|reporter|verified|approved|dictated|cc"
+            r"|copy to|next of kin|gp|re)\s?:)\s*)"
+            rf"(?!\[)(?:(?:{_TITLE}|{_CAPITAL_TITLE})\b\.? )?"
+            rf"(?!(?:A )?(?:{_OPENERS}|{_POSTS})\b){_LISTED}"
+        ),
+    ),
+    # Without a colon an initial tells a name from "Signed Copy".
+    ("name", re.compile(rf"(?P<keep>\b(?:[Ss]igned|[Gg]ez\.) )(?={_UPPER}[. -]){_PERSON}")),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>\b(?i:befundet (?:von|durch)|(?:arzt|\u00e4rztin|oberarzt|chefarzt|befunder"
+            r"|unterschrift|radiologin?|m[\u00e9e]decin|radiologue) ?:) *)"
+            rf"(?!\[|{_NOTED}\b){_LISTED}"
         ),
     ),
     ("name", re.compile(rf"\b{_PERSON},? {_DEGREES}(?!\w)(?:,? {_DEGREES}(?!\w))*")),
-    ("name", re.compile(rf"(?P<keep>(?i:\b(?:sincerely|regards),?)\s+){_PERSON}")),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>(?i:\b(?:sincerely|regards|gr(?:\u00fc|ue)(?:\u00df|ss)en?),?)\s+)"
+            rf"{_PERSON}"
+        ),
+    ),
 )  # fmt: skip
 RULES = tuple((kind, pattern, partial(_replace, kind=kind)) for kind, pattern in _RULES)

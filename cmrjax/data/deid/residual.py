@@ -12,12 +12,19 @@ from cmrjax.data.deid.fold import fold
 from cmrjax.data.deid.words import COMMON_WORDS, EPONYMS, GIVEN_NAMES, PLACE_WORDS
 
 _CAPITAL = r"[A-Z\u00c0-\u00de][^\W\d_]+"
+_TITLE = r"(?:Dr|DR|Prof|PROF|Mr|Mrs|MRS|Ms|Miss)"
 _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("long_number", re.compile(r"(?<![\w.,])\d{6,}(?![.,]?\d)")),
     ("mail", re.compile(r"\w ?@ ?\w|https?:|\bwww\b", re.IGNORECASE)),
     ("date", re.compile(r"(?<!\d)\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d(?!\d)")),
     ("code", re.compile(r"\b(?!N[MPC]_|rs\d|ENS)(?=\w*[A-Za-z])(?=(?:[A-Za-z]*\d){5})\w{8,}\b")),
-    ("title", re.compile(rf"\b(?:Dr|DR|Prof|Mr|Mrs|MRS|Ms|Miss)\b\.? (?!\[|Dr\b){_CAPITAL}")),
+    (
+        "title",
+        re.compile(
+            rf"\b{_TITLE}\b(?:\.?\s{{1,3}}|\.)(?!{_TITLE}\b)"
+            rf"(?:[A-Z](?:\.[ -]?|[ -])){{0,3}}{_CAPITAL}"
+        ),
+    ),
     (
         "label",
         re.compile(

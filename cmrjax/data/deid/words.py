@@ -52,6 +52,38 @@ SHORT_WORDS = frozenset(
     ao la ra lv rv pa ar mr tr pr as ms ps ef ed es an at do he in is it no of on or so to up us
     we am be by go if me my ok ca mi pe ct us ph ti te sa mo""".split()  # noqa: SIM905
 )
+# What stands before "MR" and "MS" in capitals when a valve is spoken of, and what stands after them
+# when a valve or a scan is: no surname among them, since all others are taken for one.
+BEFORE_MR = frozenset(
+    """no any mild mildly moderate moderately severe trivial trace mild-moderate minimal significant
+    insignificant torrential massive free functional ischaemic ischemic primary secondary central
+    eccentric residual recurrent chronic acute degenerative organic holosystolic
+    important relevant known associated mixed rheumatic congenital dynamic cardiac cardio contrast
+    enhanced herz kardio stress tesla heart or nor combined concomitant
+    leichte leichter mittelgradige mittelschwere schwere geringe keine ohne""".split()  # noqa: SIM905
+)
+AFTER_MR = frozenset(
+    """and or nor but with without is are was were be been has had not no none nil due by on in at
+    to from for of as per than that this these which who the then there if so also only both all
+    mild mildly moderate moderately severe severely trivial trace minimal significant present absent
+    seen noted identified detected demonstrated suspected confirmed excluded visualised visualized
+    visible evident possible probable likely unlikely unchanged stable improved worse increased
+    decreased reduced quantified measured calculated estimated assessed graded secondary primary
+    jet jets fraction volume volumes grade severity flow orifice area vena contracta mechanism
+    leaflet leaflets prolapse flail tethering posterior anterior lateral medial central eccentric
+    direct directed functional ischaemic ischemic degenerative mitral aortic tricuspid pulmonary
+    tr ar pr as ms ps la lv rv ra lvef rvol pisa ero eroa vti ava mva tte toe tee ecg echo
+    imaging images image scan scans scanner scanning study studies examination exam report
+    findings protocol technique sequence sequences safe unsafe conditional compatible
+    compatibility safety angio enterography contrast system systems suite unit department physics
+    magnet coil heart cardiac brain spine liver stress perfusion viability cine data
+    signal mapping result results impression indication history date time comparison patient
+    appearances appearance wave waves velocity velocities tesla guided enhanced based derived
+    normal dilated preserved impaired global systolic diastolic quality
+    befund befunde bericht beurteilung untersuchung untersuchungen herz aufnahme aufnahmen
+    bildgebung sequenzen tomograf tomographie insuffizienz kontrastmittel gerät und oder mit ohne
+    bei keine kein nicht""".split()  # noqa: SIM905
+)
 PARTICLES = frozenset(
     """van der den de da di du la le les del della dos das el al bin ibn abu ben von zu zur zum ter
     ten af av mac mc st saint san santa y e and the""".split()  # noqa: SIM905

@@ -23,7 +23,7 @@ _BATCH = 256
 
 def find_studies(
     root: Path, executor: engine.Workers, *, scratch: Path, workers: int
-) -> tuple[dict[str, tuple[str, tuple[str, ...]]], Counter[str]]:
+) -> tuple[dict[str, tuple[tuple[str, ...], tuple[str, ...]]], Counter[str]]:
     """Finds the studies of an export.
 
     Args:
@@ -33,7 +33,7 @@ def find_studies(
         workers: of the executor.
 
     Returns:
-        Study uid -> (accession number, references of its files), and what was left out, by reason.
+        Study uid -> (accession numbers, references of its files), and what was left out, by reason.
 
     Raises:
         UserError: nothing is there that belongs to a study.
@@ -147,15 +147,19 @@ def _scan_archive(path: str, scratch: str) -> tuple[list[tuple[str, str, str]], 
     return found, rejected
 
 
-def group_studies(found: Iterable[tuple[str, str, str]]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Study uid -> (accession number, its files), both sorted."""
+def group_studies(
+    found: Iterable[tuple[str, str, str]],
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Study uid -> (its accession numbers, its files), all sorted; some studies have several."""
     files: dict[str, list[str]] = defaultdict(list)
-    accession: dict[str, str] = {}
+    accessions: dict[str, set[str]] = defaultdict(set)
     for uid, number, path in found:
         files[uid].append(path)
         if number:
-            accession[uid] = min(number, accession.get(uid, number))
-    return {uid: (accession.get(uid, ""), tuple(sorted(files[uid]))) for uid in sorted(files)}
+            accessions[uid].add(number)
+    return {
+        uid: (tuple(sorted(accessions[uid])), tuple(sorted(files[uid]))) for uid in sorted(files)
+    }
 
 
 def process(task: StudyTask, settings: Settings) -> StudyResult:

@@ -69,15 +69,20 @@ def _add_labels(
     tasks: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[StudyTask], Counter[str]]:
     """Gives a public dataset's studies the labels of a table that names its cases."""
-    rows = [table.of(task.study_uid, task.study_uid) for task in studies]
-    known = sum(bool(row) for row in rows)
-    if not known:
+    rows, unused = table.matched({task.study_uid: (task.study_uid,) for task in studies})
+    if not rows:
         raise UserError(
-            f"no {table.key} is the name of any of the {len(studies)} cases", where="--labels"
+            f"no {' or '.join(table.keys)} is the name of any of the {len(studies)} cases",
+            where="--labels",
         )
     out = [
-        replace(task, labels={**task.labels, **labels.encode(labels.merged(row), tasks)})
-        for task, row in zip(studies, rows, strict=True)
+        replace(
+            task,
+            labels={
+                **task.labels,
+                **labels.encode(labels.merged(rows.get(task.study_uid, ())), tasks),
+            },
+        )
+        for task in studies
     ]
-    unused = len(table.rows.keys() - {task.study_uid for task in studies})
-    return out, Counter(studies_with_labels=known, labels_without_study=unused)
+    return out, Counter(studies_with_labels=len(rows), labels_without_study=unused)

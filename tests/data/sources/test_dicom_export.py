@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from cmrjax.data.deid.ids import public_hasher
-from cmrjax.data.sources.dicom_export import list_files, process, scan_files
+from cmrjax.data.sources.dicom_export import group_studies, list_files, process, scan_files
 from cmrjax.data.study import Settings, StudyTask
 from tests.data.builders import contract, write_cine
 
@@ -68,3 +68,8 @@ def test_an_archive_of_any_name_is_looked_into(tmp_path):
             archive.write(path, path.name)
     found, left_out = scan_files([os.fsdecode(name)], scratch=str(tmp_path / "scratch"))
     assert (len(found), left_out) == (8, {})
+
+
+def test_a_study_keeps_all_its_accession_numbers():
+    found = [("1.2", "A2", "b"), ("1.2", "", "c"), ("1.2", "A1", "a"), ("1.1", "", "d")]
+    assert group_studies(found) == {"1.1": ((), ("d",)), "1.2": (("A1", "A2"), ("a", "b", "c"))}
