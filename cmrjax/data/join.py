@@ -7,8 +7,9 @@ from typing import Any
 from cmrjax.core.errors import UserError
 from cmrjax.data import labels
 from cmrjax.data.report_table import COLUMN, combine
+from cmrjax.data.rows import KEYS
 from cmrjax.data.study import StudyTask
-from cmrjax.data.tables import KEYS, Table
+from cmrjax.data.tables import Table
 
 _TAGS: Mapping[str, str] = dict(zip(KEYS, ("StudyInstanceUID", "AccessionNumber"), strict=True))
 Found = Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]

@@ -14,7 +14,8 @@ import numpy as np
 
 from cmrjax.core.errors import UserError
 from cmrjax.data.deid.text import clean
-from cmrjax.data.tables import Row, Table, read_rows, read_table
+from cmrjax.data.rows import read_rows
+from cmrjax.data.tables import Row, Table, read_table
 
 KINDS = ("binary", "regression", "multiclass")
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmrjax.core.errors import UserError
-from cmrjax.data.tables import read_folder, read_rows, read_table
+from cmrjax.data.rows import read_rows
+from cmrjax.data.tables import read_folder, read_table
 
 
 def table(tmp_path, text, name="t.csv", encoding="utf-8"):
@@ -235,3 +236,16 @@ def test_any_bytes_are_rows_or_a_refusal(tmp_path_factory, data, name):
     except UserError:
         return
     assert all(isinstance(v, str) for _, row in rows for v in row.values())
+
+
+def test_files_of_either_key_lie_in_one_folder(tmp_path):
+    uid = "2.25.71999574126284235090325191817643906363"
+    for name in (f"{uid}.txt", "1.2.840.113619.2.txt", "0012.TXT", "note.txt"):
+        (tmp_path / name).write_text(name)
+    found = read_folder(tmp_path, column="report", where="--reports")
+    assert [(row.study_uid, row.accession) for row in found.rows] == [
+        ("", "0012"),
+        ("1.2.840.113619.2", ""),
+        (uid, ""),
+        ("", "note"),
+    ]
