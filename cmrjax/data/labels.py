@@ -31,10 +31,10 @@ _IDENTIFYING_ALONE = re.compile(
 _IDENTIFYING = re.compile(
     r"\b(?:(?:patient|subject|case|person|study|exam|series|record|hospital|accession|account|order"
     r"|insurance|passport|identity) ?(?:id|number|nr|no|code)|id|(?:sur|fore|last|first|family"
-    r"|given|maiden|nach|vor|familien)?names?|mrn|pid|dob|birth ?(?:dates?|days?|place)|dates?"
-    r"|datum|geburts(?:datum|tag|ort)|address|adresse|anschrift|(?:tele)?phones?|telefon|fax"
-    r"|(?:mobile|cell) (?:phone|number|no)|e ?mails?|mail|zip(?: ?code)?|post(?:al)? ?code|plz|ssn"
-    r"|nhs(?: ?(?:no|number))?)\b",
+    r"|given|maiden|nach|vor|familien|patient|subject|case|person)?names?|mrn|pid|dob"
+    r"|birth ?(?:dates?|days?|place)|dates?|datum|geburts(?:datum|tag|ort)|address|adresse"
+    r"|anschrift|(?:tele)?phones?|telefon|fax|(?:mobile|cell) (?:phone|number|no)|e ?mails?|mail"
+    r"|zip(?: ?code)?|post(?:al)? ?code|plz|ssn|nhs(?: ?(?:no|number))?)\b",
     re.IGNORECASE,
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")

@@ -57,6 +57,7 @@ def test_what_spreadsheets_write_for_nothing_is_unknown(tmp_path):
     "name",
     [
         "telephone", "phone number", "Phone", "home_phone", "phoneNumber", "patient name",
+        "patientname",
         "PatientName", "name of reader", "surname", "Nachname", "id", "Patient-ID", "study id",
         "number", "No", "case no", "Record Number", "MRN", "birth", "date of birth", "birthdate",
         "Geburtsdatum", "scan date", "date of scan", "address", "home address", "e-mail",

@@ -30,12 +30,10 @@ _TITLE = (
 )
 # In capitals these are mitral regurgitation, magnetic resonance and mitral stenosis, too.
 _CAPITAL_TITLE = r"(?:MR|MS|MISS)"
-# No title is a name: "by Dr [name]" and "Consultant: Dr S Kumar" have theirs after it.
 # Bounded: time, not taste.
-_NAME = (
-    rf"(?!{_TITLE}\b|{_CAPITAL_TITLE}\b\.? ?\[)"
-    rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER})){{1,30}}"
-)
+_PROPER = rf"{_UPPER}(?:{_LETTER}|['\u2019-](?={_LETTER})){{1,30}}"
+# No title is a person's name: "by Dr [name]" and "Consultant: Dr S Kumar" have theirs after it.
+_NAME = rf"(?!{_TITLE}\b|{_CAPITAL_TITLE}\b\.? ?\[){_PROPER}"
 _LINK = (
     r"(?:(?:van|von|der|den|de|del|di|da|dos|du|la|le|al|el|bin|ibn|ben|zu|zur|zum|ter|ten|St\.)[ ]"
     r"|d['\u2019]){0,3}"
@@ -196,7 +194,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("number", re.compile(rf"(?<![\w.,-])(?=(?:-?\d){{7}})\d{{2,4}}-\d{{2,6}}-\d{{2,6}}\b{_UNIT}")),
     ("age", _i(r"\b(?:9\d|1[0-2]\d)(?=[ -]?(?:years?|yrs?)[ -]?old\b|[ -]?y[/.]?o\b|-year-old)")),
     ("age", _i(r"(?P<keep>\b(?:aged?|age:)[ :]{1,2}(?:of )?)(?:9\d|1[0-2]\d)\b(?!\s?(?:%|ml|mm))")),
-    ("address", re.compile(rf"\b\d{{1,5}}[a-zA-Z]?,? (?:{_NAME} ){{1,3}}{_STREET}\b\.?")),
+    ("address", re.compile(rf"\b\d{{1,5}}[a-zA-Z]?,? (?:{_PROPER} ){{1,3}}{_STREET}\b\.?")),
     (
         "address",
         re.compile(
@@ -205,17 +203,19 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "address",
-        re.compile(rf"\b(?:{_NAME} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Square),? \d{{1,5}}\b"),
+        re.compile(
+            rf"\b(?:{_PROPER} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Square),? \d{{1,5}}\b"
+        ),
     ),
-    ("address", re.compile(rf"\b\d{{1,4}},? rue(?: (?:d[eu]|la|des))* {_NAME}(?: {_NAME})?")),
-    ("address", re.compile(rf"\b(?:Rue|Via|Calle)(?: (?:d[eu]|la|del))* {_NAME},? \d{{1,4}}\b")),
+    ("address", re.compile(rf"\b\d{{1,4}},? rue(?: (?:d[eu]|la|des))* {_PROPER}(?: {_PROPER})?")),
+    ("address", re.compile(rf"\b(?:Rue|Via|Calle)(?: (?:d[eu]|la|del))* {_PROPER},? \d{{1,4}}\b")),
     ("address", _i(r"\bP\.? ?O\.? ?Box \d+")),
     ("postcode", re.compile(rf"\b{_AREA}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{{2}}\b")),
     ("postcode", re.compile(rf"\b{_STATE},? \d{{5}}(?:-\d{{4}})?\b")),
     ("postcode", re.compile(r"\b[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d\b")),
     ("postcode", re.compile(rf"\b(?:[A-Z]{{1,2}}-)?\d{{5}} {_UPPER}[a-z\u00df-\u00ff]{{3,}}\b")),
-    ("place", re.compile(rf"\b(?:(?:St\.? |{_NAME} (?:of |for |and )?)){{1,4}}{_HOUSE}\b")),
-    ("place", re.compile(rf"\b(?:University )?Hospital (?:of |in ){_NAME}(?: {_NAME})?")),
+    ("place", re.compile(rf"\b(?:(?:St\.? |{_PROPER} (?:of |for |and )?)){{1,4}}{_HOUSE}\b")),
+    ("place", re.compile(rf"\b(?:University )?Hospital (?:of |in ){_PROPER}(?: {_PROPER})?")),
     ("name", re.compile(rf"(?P<keep>\b(?:Drs|Dr['\u2019]s)\b\.?\s){_LISTED}")),
     (
         "name",
@@ -276,7 +276,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|signed|consultants|reporter|verified|approved|dictated|cc"
             r"|copy to|next of kin|gp|re)\s?:)\s*)"
             rf"(?!\[)(?:(?:{_TITLE}|{_CAPITAL_TITLE})\b\.? )?"
-            rf"(?!(?:A )?(?:{_OPENERS}|{_POSTS})\b){_LISTED}"
+            rf"(?!{_OPENERS}\b|A (?:{_OPENERS}|{_POSTS})\b){_LISTED}"
         ),
     ),
     # Without a colon an initial tells a name from "Signed Copy".
@@ -289,7 +289,13 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
             rf"(?!\[|{_NOTED}\b){_LISTED}"
         ),
     ),
-    ("name", re.compile(rf"\b{_PERSON},? {_DEGREES}(?!\w)(?:,? {_DEGREES}(?!\w))*")),
+    (
+        "name",
+        re.compile(
+            rf"\b{_PERSON}(?:,? {_TITLE}\b\.?){{0,2}}"
+            rf",? {_DEGREES}(?!\w)(?:,? {_DEGREES}(?!\w))*"
+        ),
+    ),
     (
         "name",
         re.compile(

@@ -36,7 +36,9 @@ from cmrjax.data.deid.text import clean
         ("Frau K Schmidt stellte sich vor.", "Schmidt"),
         ("Der Patient A Müller ist stabil.", "Müller"),
         ("Patient: A Jones", "Jones"),
+        ("Signed: Nurse Jones", "Jones"),
         ("A Mensah, FRCR", "Mensah"),
+        ("Mensah Dr, MD", "Mensah"),
         ("Kind regards, A Mensah", "Mensah"),
         ("Electronically signed by\nA Jones", "Jones"),
         ("Signed K Patel", "Patel"),
@@ -73,6 +75,10 @@ def test_a_title_stays_and_the_name_after_it_goes():
     assert clean("cc: Dr P Brown, The Surgery").text == "cc: Dr [name], The Surgery"
     assert clean("Name: Smith, Dr J Jones").text == "Name: [name], Dr [name]"
     assert clean("Prof.Dr.Smith. No LGE.").text == "Prof.Dr.[name]. No LGE."
+
+
+def test_a_title_may_be_part_of_an_address():
+    assert clean("Lives at 3 Mensah Dr Road today").text == "Lives at [address] today"
 
 
 # What the rules above could take for somebody.
