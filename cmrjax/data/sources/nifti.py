@@ -20,6 +20,7 @@ from cmrjax.data.crop import crops
 from cmrjax.data.dicom import Rejected
 from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import LV, RV, Drawn, relabel
+from cmrjax.data.reasons import NO_CYCLE
 from cmrjax.data.study import RawCine
 
 MAX_VOXELS = 1 << 27  # half a gigabyte as float32; the largest M&Ms cine has a quarter of that
@@ -266,6 +267,20 @@ def stack_cines(
         )
         for z, cine in enumerate(stack.frames)
     ]
+
+
+def require_cycle(phases: int, *, asked: int) -> None:
+    """Two phases make no cycle: between them a resampled one would show a cross-fade, no motion.
+
+    Args:
+        phases: frames that there are.
+        asked: frames a stored cycle.
+
+    Raises:
+        Rejected: more than two are asked of ED and ES alone.
+    """
+    if asked > 2 >= phases:
+        raise Rejected(NO_CYCLE)
 
 
 def only_frames(stack: Stack, frames: Sequence[int]) -> Stack:
