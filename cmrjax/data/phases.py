@@ -101,8 +101,8 @@ def _beat_of(shared: Sequence[Shared]) -> float:
 def _first_beat(phases: tuple[Image, ...], beat: float) -> tuple[Image, ...]:
     """Of phases whose times run on over several beats, the first beat: it begins at its R wave."""
     times = np.array([image.trigger for image in phases])
-    after = times - times.min(initial=np.inf)
-    if not after.max(initial=0.0) > _ONE_BEAT * beat:  # nor where one of them is unknown
+    after = times - times.min()
+    if not after.max() > _ONE_BEAT * beat:  # nor where one of them is unknown
         return phases
     within = after < beat - np.median(np.diff(np.sort(times))) / 2
     return tuple(phase for phase, kept in zip(phases, within, strict=True) if kept)

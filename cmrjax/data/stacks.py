@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 
 from cmrjax.data import geometry
+from cmrjax.data.components import PICTURES
 from cmrjax.data.dicom.image import Image
 from cmrjax.data.phases import covered_ms, scan_order
 from cmrjax.data.reasons import CineReason
@@ -108,6 +109,13 @@ def _scanned(cine: Cine) -> tuple:
     return number, said.series_uid, acquisition, scan_order(cine.images[0])
 
 
+def _preferred(cine: Cine) -> tuple:
+    """The key that sorts cines of one slice, the best last: some put components into own series."""
+    said = cine.images[0].shared
+    echo = 0.0 if math.isnan(said.echo_number) else said.echo_number
+    return -PICTURES.index(said.component), -echo, *_scanned(cine)
+
+
 class _Run:
     """Slices that were scanned one after another, on from place to place."""
 
@@ -131,7 +139,9 @@ class _Run:
 
     @property
     def direction(self) -> np.ndarray:
-        return geometry.normal(self.cines[0].images[0].shared.orientation)
+        # Not `normal`: of a series the first image alone was held to be an orientation.
+        across = np.cross(*np.reshape(self.cines[0].images[0].shared.orientation, (2, 3)))
+        return across / max(float(np.linalg.norm(across)), 1e-9)
 
     def along(self, direction: np.ndarray) -> np.ndarray:
         """How far the middle of each slice lies along a direction, mm."""
@@ -218,7 +228,7 @@ def _number(runs: Sequence[_Run], rejected: Counter[str]) -> list[Cine]:
     stack = [cine for run in runs for cine in run.cines]
     kept = []
     for members in _slices([cine.position_mm for cine in stack], _gap_of(runs)):
-        same = sorted((stack[i] for i in members), key=_scanned)
+        same = sorted((stack[i] for i in members), key=_preferred)
         rejected[CineReason.REPEATED] += len(same) - 1
         kept.append(same[-1])
     gap = geometry.gap([cine.position_mm for cine in kept])
