@@ -9,7 +9,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, pairwise
 from statistics import median
 
 import numpy as np
@@ -127,8 +128,9 @@ class _Run:
         """Whether there are enough of them to tell their gap."""
         return len(self.cines) >= _RUN
 
-    @property
+    @cached_property
     def gap(self) -> float:
+        """The distance between neighbouring ones, mm."""
         return geometry.gap([cine.position_mm for cine in self.cines])
 
     @property
@@ -137,23 +139,23 @@ class _Run:
         thickness = self.cines[0].images[0].shared.thickness
         return self.gap > (_HALF_OF_THICKNESS * thickness if thickness > 0 else _HALF_MM)
 
-    @property
+    @cached_property
     def direction(self) -> np.ndarray:
+        """The unit normal, `[3]`."""
         # Not `normal`: of a series the first image alone was held to be an orientation.
-        across = np.cross(*np.reshape(self.cines[0].images[0].shared.orientation, (2, 3)))
+        row, column = np.reshape(self.cines[0].images[0].shared.orientation, (2, 3))
+        across = np.cross(row, column)
         return across / max(float(np.linalg.norm(across)), 1e-9)
 
     def along(self, direction: np.ndarray) -> np.ndarray:
         """How far the middle of each slice lies along a direction, mm."""
-        middles = []
-        for image in (cine.images[0] for cine in self.cines):
-            plane = geometry.Plane(*map(np.array, (image.position, *_axes(image))))
-            middles.append(plane.to_patient(np.array([image.rows - 1, image.columns - 1]) / 2))
-        return np.array(middles) @ direction
-
-
-def _axes(image: Image) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return image.shared.orientation, image.shared.spacing
+        images = [cine.images[0] for cine in self.cines]
+        corners = np.array([image.position for image in images])
+        axes = np.array([image.shared.orientation for image in images]).reshape(-1, 2, 3)
+        spacing = np.array([image.shared.spacing[::-1] for image in images])
+        last = np.array([(image.columns - 1, image.rows - 1) for image in images])
+        middles = corners + ((last * spacing)[:, :, None] * axes).sum(1) / 2
+        return (middles * direction).sum(1)
 
 
 def _runs(stack: Sequence[Cine]) -> list[list[Cine]]:
@@ -176,10 +178,10 @@ def _runs(stack: Sequence[Cine]) -> list[list[Cine]]:
 
 def _goes_on(places: Sequence[float]) -> bool:
     """Whether the last of some places lies on from those before."""
-    *before, step = np.diff(places)
+    *before, step = (b - a for a, b in pairwise(places))
     if not before:
         return abs(step) > geometry.SAME_POSITION_MM
-    usual = float(np.median(before))
+    usual = median(before)
     return step * usual > 0 and abs(step) > abs(usual) / 2
 
 
