@@ -143,8 +143,8 @@ def reading_row(studies: Sequence[Sequence[Path]]) -> Row:
     def plain() -> list:
         return [pixels for paths in studies for pixels, _ in plain_ingest.read_cines(paths)]
 
-    cines = {c.tobytes() for c in ours()}
-    if not cines <= {c.tobytes() for c in plain()}:
+    cines = [c.tobytes() for c in ours()]
+    if not {*cines} <= {c.tobytes() for c in plain()}:
         raise RuntimeError("the two readers disagree about the pixels")
     return Row(
         name="",
