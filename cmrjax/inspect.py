@@ -33,7 +33,8 @@ def as_text(card: Mapping[str, Any]) -> str:
         f"source      {card['source']}{' (public)' if card['public'] else ''}; {card['licence']}",
         f"stored      {contract['frames']} x {contract['size']} x {contract['size']} "
         f"{contract['dtype']}, {contract['spacing_mm']} mm"
-        f"{', with masks' if contract['masks'] else ''}",
+        f"{', with masks' if contract['masks'] else ''}"
+        f"{', fading where two phases alone were there' if card['faded'] else ''}",
         f"views       {_line(card['by_view'])}",
         f"studies     {_line(card['by_vendor'])}; {_line(card['by_field_strength'])}",
         f"phases      {_line(card['phases'])}",

@@ -94,5 +94,5 @@ def advice(counted: Iterable[str]) -> str | None:
             "(JPEG alone, under the GPL: 'cmrjax[codecs-gpl]')"
         )
     if any(reason.endswith(NO_CYCLE) for reason in counted):
-        return "give the 4-D files of the whole cycle, or prepare ED and ES with --frames 2"
+        return "give the 4-D files of the whole cycle, or --frames 2 (or --fade between ED and ES)"
     return None

@@ -26,11 +26,13 @@ class Settings:
         contract: what each cine becomes.
         tasks: label tasks, sorted.
         hasher: makes the ids.
+        fade: of two phases alone, a cycle that fades between them is made.
     """
 
     contract: DatasetContract
     tasks: tuple[str, ...]
     hasher: Hasher
+    fade: bool = False
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def render(card: Mapping[str, Any], sheets: Sequence[ViewSheet]) -> bytes:
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     contract = card["contract"]
     stored = f"{contract['frames']} frames of {contract['size']} x {contract['size']} pixels"
+    if card["faded"]:
+        stored += " (fading where two phases alone were there)"
     return [
         ("source", card["source"]),
         ("licence", card["licence"]),

@@ -86,7 +86,7 @@ def _read(
     stems = [f"{folder.name}_frame{int(n):02d}" for n in numbers]
     whole = nifti.either(folder, f"{folder.name}_4d")
     if not whole.is_file():
-        nifti.require_cycle(len(stems), asked=settings.contract.frames)
+        nifti.require_cycle(len(stems), settings)
     volumes = [nifti.read_volume(nifti.either(folder, stem)) for stem in stems]
     masks = [
         nifti.read_classes(nifti.either(folder, f"{stem}_gt"), volume, _CLASSES)[..., :1]
@@ -104,7 +104,7 @@ def _read(
         cine = nifti.read_volume(whole)
         if cine.values.shape[:3] != first.values.shape[:3]:
             raise Rejected("shapes_differ")
-        nifti.require_cycle(cine.values.shape[3], asked=settings.contract.frames)
+        nifti.require_cycle(cine.values.shape[3], settings)
         stack = replace(pair, frames=nifti.arrange(cine.values, order))
         at = (int(numbers[0]) - 1, int(numbers[1]) - 1)
         if max(at) >= stack.frames.shape[1]:

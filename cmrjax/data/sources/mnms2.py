@@ -103,7 +103,7 @@ def _read(
     stem = f"{folder.name}_{name}"
     whole = nifti.either(folder, f"{stem}_CINE")
     if not whole.is_file():
-        nifti.require_cycle(2, asked=asked)
+        nifti.require_cycle(2, settings)
     pair = [nifti.read_volume(nifti.either(folder, f"{stem}_{phase}")) for phase in ("ED", "ES")]
     classes = [
         nifti.read_classes(nifti.either(folder, f"{stem}_{phase}_gt"), image, CLASSES)[..., :1]
@@ -116,7 +116,7 @@ def _read(
     values, at = np.concatenate([v.values[..., :1] for v in pair], axis=3), (0, 1)
     if asked != 2:
         values = nifti.read_volume(whole).values
-        nifti.require_cycle(values.shape[3], asked=asked)
+        nifti.require_cycle(values.shape[3], settings)
         if values.shape[:3] != image.values.shape[:3]:
             raise Rejected("shapes_differ")
         at = tuple(find_frame(values, volume.values[..., 0]) for volume in pair)

@@ -141,6 +141,10 @@ def test_a_cycle_is_never_made_of_two_frames(tmp_path, capsys):
     assert "--frames 2" in line
     assert "4-D" in line
     assert cli.main([*words, "--frames", "2"]) == 0
+    many = contract(size=32, frames=8, masks=True)
+    task = acdc.plan(tmp_path / "in").studies[0]
+    fading = Settings(many, tuple(sorted(acdc.TASKS)), public_hasher("acdc"), fade=True)
+    assert len(acdc.process(task, fading).records) == 5
     few = contract(size=32, frames=1, masks=True)
     one = Settings(few, tuple(sorted(acdc.TASKS)), public_hasher("acdc"))
     assert len(acdc.process(acdc.plan(tmp_path / "in").studies[0], one).records) == 5
