@@ -221,6 +221,10 @@ def _several_patients(images: Iterable[Image]) -> bool:
 
 
 def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:
-    """What the headers of a study say of people, those of files that are not used included."""
+    """What the headers of a study say of people, those of files that are not used included.
+
+    So are those of the studies that share its report.
+    """
     used = {image.path: image.shared.identifiers for image in images}
-    return sorted({pair for path in task.paths for pair in used.get(path) or people_of(path)})
+    paths = (*task.paths, *task.shared)
+    return sorted({pair for path in paths for pair in used.get(path) or people_of(path)})
