@@ -117,6 +117,16 @@ def test_a_folder_of_texts(tmp_path):
         ),
         ("t.csv", "SECRET,accession_number,SECRET\n1,2,3\n", "columns 1 and 3 have the same"),
         ("t.csv", "accession_number,Accession Number\n1,2\n", "columns 1 and 2 have the same"),
+        (
+            "t.csv",
+            "accession_number,report\n1,fine, heart of SECRET, normal\n",
+            "row 2 has 4 cells, the header has 2",
+        ),
+        (
+            "t.csv",
+            "accession_number;report\n1;fine;;\n2;fine; SECRET;;\n",
+            "row 3 has 3 cells, the header has 2",
+        ),
     ],
 )
 def test_wrong_tables_are_refused_without_quoting_them(tmp_path, name, text, message):
@@ -189,6 +199,11 @@ def test_columns_without_a_name_may_be_many_and_are_left_out(tmp_path):
     found = table(tmp_path, "accession_number,n,,\n1,2,x,y\n")
     assert found.columns == ("n",)
     assert [dict(row.cells) for row in found.rows] == [{"n": "2"}]
+
+
+def test_empty_cells_beyond_the_header_are_nothing(tmp_path):
+    found = table(tmp_path, "accession_number,n\n1,2,, \n3\n")
+    assert [dict(row.cells) for row in found.rows] == [{"n": "2"}, {}]
 
 
 def test_an_object_within_a_row_has_columns_of_its_own(tmp_path):
