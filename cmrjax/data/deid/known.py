@@ -21,7 +21,17 @@ from cmrjax.data.deid.words import (
 _WEAK = COMMON_WORDS | EPONYMS | PARTICLES | SHORT_WORDS
 _HOUSES = frozenset(("hospital", "university", "clinic", "institute", "infirmary", "klinikum"))
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;\n\u2022(-])\s*$")
-_BEFORE, _AFTER = r"(?<![^\W_])(?<!\[)", r"(?![^\W_])"  # an underscore is a mark like others
+# Not what stands in a text for what was found. An underscore is a mark like others.
+_MARKER = r"(?!(?<=\[)(?:name|id|date|age|place|uid)\])"
+_BEFORE, _AFTER = rf"(?<![^\W_]){_MARKER}", r"(?![^\W_])"
+# What may stand between the letters of a name: a line's end behind a hyphen, or a joint.
+_JOINT = r"(?:-\s{1,4}|[-' ]|\. ?)?"
+_CUE = re.compile(
+    r"\b(?:patient(?:in|en|e)?|pt|pat|name|herrn?|frau|mrs?|ms|miss|mme)\b[.:]?\s{1,3}$",
+    re.IGNORECASE,
+)
+_VERBS = frozenset("may will left rose had has is was did in on no be".split())  # noqa: SIM905
+_NEAR = 24  # characters that hold the word before
 _LONG_ID = 7  # characters from which an id is found with marks between its digits, too
 
 
@@ -60,7 +70,11 @@ def strong_names(identifiers: Iterable[Identifier]) -> frozenset[str]:
     """Folded parts of names that no report uses as words: what a misspelling is compared with."""
     texts = [text for tag, text in identifiers if IDENTIFYING[tag] == "name"]
     words = {fold(word).text for text in texts for word in _words(text)}
-    return frozenset(word for word in words if len(word) > 2 and word not in _WEAK)
+    return frozenset(word for word in words if _is_strong(word))
+
+
+def _is_strong(word: str) -> bool:
+    return len(word) > 2 and word not in _WEAK
 
 
 def _lettered(text: str) -> bool:
@@ -102,13 +116,17 @@ def _name_rules(texts: Sequence[str]) -> list[KnownRule]:
             words = _words(component)
             if len(words) > 1 and len(words[0]) > 1:
                 parts.add(" ".join(words))  # "van der Berg" is one name, "van" is none
+                if any(_is_strong(fold(word).text) for word in words):
+                    strong.update(spellings("".join(words)))  # "Mc Donald" is McDonald
+            elif len(words) == 1 and fold(words[0]).text in PARTICLES:
+                parts.add(words[0])  # "Le^An" is called Le
         words = _words(text)
         for word in words + [half for w in words if "-" in w for half in w.split("-")]:
             folded = fold(word).text
             if folded in TITLES or folded in PARTICLES or (len(word) < 2 and word.isascii()):
                 continue
             parts.add(word)
-            if folded not in _WEAK and len(folded) > 2:
+            if _is_strong(folded):
                 strong.add(folded)
         # "Müller2" is another Müller, and "Control01" a word: never more than a weak name.
         glued = re.findall(r"(?<![^\W_])([^\W\d_]{3,})\d{1,2}(?![^\W_])", text)
@@ -124,12 +142,61 @@ def _name_rules(texts: Sequence[str]) -> list[KnownRule]:
         rf"{_BEFORE}(?:[{re.escape(initials)}]\.[\s-]?){{0,3}}{unit}"
         rf"(?:{between}{particle}{unit}|{between}?{initial})*(?:,\s?[{initials}](?![\w.]))?"
     )
-    rules = [KnownRule("name", pattern, _NameCheck(frozenset(strong)))]
+    named = [part for part in parts if any(_is_strong(fold(w).text) for w in part.split())]
+    rules = [
+        KnownRule("name", pattern, _NameCheck(frozenset(strong))),
+        *_broken_rules(named),
+        *_glued_rules(parts, named),
+    ]
     eastern = [c for t in texts for c in t.split("=") if c and not c.isascii()]
     joined = {re.escape(fold(re.sub(r"[\s^]+", "", c)).text) for c in eastern}
     if joined:  # family and given name without a space, within a sentence without spaces
         rules.insert(0, KnownRule("name", re.compile(_any_of(j for j in joined if j) or r"(?!)")))
     return rules
+
+
+def _letters_of(words: Iterable[str]) -> set[str]:
+    """The folded spellings of words, letters alone."""
+    return {re.sub(r"[\W\d_]+", "", form) for word in words for form in spellings(word)}
+
+
+def _broken_rules(named: Iterable[str]) -> list[KnownRule]:
+    """Names with joints of their own (`Anne-Marie`), lines' ends, spaces, or a number behind."""
+    forms = {form for form in _letters_of(named) if len(form) >= 4}
+    broken = {_JOINT.join(map(re.escape, form)) for form in forms}
+    # A digit is no letter: "Testperson2" is a file's name for Testperson.
+    pattern = rf"(?<![^\W\d_]){_MARKER}(?:{_any_of(broken)})\d{{0,4}}(?![^\W\d_])"
+    return [KnownRule("name", re.compile(pattern), _is_broken_name)] if broken else []
+
+
+def _is_broken_name(text: str, start: int, end: int) -> bool:
+    """Whether a name's letters with something between them are the name: "as her" is not Asher."""
+    found = re.sub(r"-\s+", "-", text[start:end].rstrip("0123456789"))
+    pieces = [piece for piece in re.split(r"[^\w\u0300-\u036f]+", found) if piece]
+    if len(pieces) < 2 or all(len(piece) == 1 for piece in pieces):
+        return True
+    words = {fold(piece).text for piece in pieces}
+    if words <= _WEAK | PLACE_WORDS:
+        return False
+    if not re.search(r"[\s.]", found):
+        return True
+    capital = pieces[0][0].isupper() and pieces[-1][0].isupper()
+    return capital and len(pieces) <= 3 and not (found.isupper() and words & SHORT_WORDS)
+
+
+def _glued_rules(parts: Iterable[str], named: Iterable[str]) -> list[KnownRule]:
+    """Names without anything between them, as names of files and users have them."""
+    forms = {form for form in _letters_of(parts) if len(form) >= 3}
+    whole = _letters_of(named)
+    if not forms or not whole:
+        return []
+    pattern = rf"(?<![^\W\d_]){_MARKER}(?:{_any_of(forms)}){{2,4}}\d{{0,4}}(?![^\W\d_])"
+
+    def holds_strong(text: str, start: int, end: int) -> bool:
+        folded = fold(text[start:end]).text
+        return any(name in folded for name in whole)
+
+    return [KnownRule("name", re.compile(pattern), holds_strong)]
 
 
 def _garbled_rules(texts: Iterable[str]) -> list[KnownRule]:
@@ -174,9 +241,34 @@ class _NameCheck:
             return len(capital) == len(words)
         if not capital or whole in EPONYMS:
             return False
+        if found.isupper() and len(found) > 1 and (cue := _CUE.search(text[:start][-_NEAR:])):
+            # "Patient LI", "PATIENT WALL HAS"; but "THE PATIENT MAY"
+            return not (cue[0].strip(" .:").isupper() and whole in _VERBS | SHORT_WORDS)
+        if whole in PARTICLES:
+            return False
         if len(whole) <= 2:
             return whole not in SHORT_WORDS and found[1:].islower()
         return found[1:].islower() and not _SENTENCE_START.search(text[:start])
+
+
+def widened(text: str, start: int, end: int) -> tuple[int, int]:
+    """A name's span with what a hyphen joins to it: `Testperson-Meier` is one name."""
+    while (after := _JOINED_AFTER.match(text, end)) and not _is_term(after[1]):
+        end = after.end()
+    while (before := _JOINED_BEFORE.search(text[max(0, start - _NEAR) : start])) and not _is_term(
+        before[1]
+    ):
+        start -= len(before[0])
+    return start, end
+
+
+_HYPHEN = r"[-\u2010\u2011]"
+_JOINED_AFTER = re.compile(rf"{_HYPHEN}([^\W\d_]{{2,24}})(?![^\W_])")
+_JOINED_BEFORE = re.compile(rf"(?<![^\W_])([^\W\d_]{{2,22}}){_HYPHEN}$")
+
+
+def _is_term(word: str) -> bool:
+    return not word[0].isupper() or fold(word).text in _WEAK | PLACE_WORDS
 
 
 # Numbers and codes.
@@ -202,7 +294,7 @@ def _id_rules(texts: Iterable[str]) -> list[KnownRule]:
             cued.add("0*" + re.escape(core))
     rules = []
     if alone:
-        rules.append(rf"(?<![a-z0-9\[])(?<!\d[.,])(?:{_any_of(alone)})(?![a-z0-9])")
+        rules.append(rf"(?<![a-z0-9])(?<!\d[.,])(?:{_any_of(alone)})(?![a-z0-9])")
     if cued:
         cue = r"(?:mrn|pid|patient(?: id| no| number)?|id|accession(?: no| number)?|case)\b"
         rules.append(rf"{_BEFORE}{cue}[\s.:#-]{{1,3}}(?:{_any_of(cued)})(?![a-z0-9])")

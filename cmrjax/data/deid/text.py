@@ -4,13 +4,14 @@ This lowers the risk; it promises nothing. A name that no header holds, no title
 list knows stays (docs/deid.md).
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cmrjax.data.deid.fold import fold
 from cmrjax.data.deid.headers import IDENTIFYING, Identifier
-from cmrjax.data.deid.known import KnownRule, known_rules, strong_names
+from cmrjax.data.deid.known import KnownRule, known_rules, strong_names, widened
 from cmrjax.data.deid.patterns import RULES
 from cmrjax.data.deid.residual import signs
 
@@ -50,6 +51,8 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
         return Cleaned("")
     if len(text) > _LONGEST:
         return Cleaned("", Counter({"residual.too_long": 1}), quarantined=True)
+    if not text.isascii():  # what no eye sees parts names for the rules below
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     held = tuple(pair for pair in identifiers if pair[0] in IDENTIFYING)
     counts: Counter[str] = Counter()
     for rule in known_rules(held):
@@ -72,6 +75,8 @@ def _apply_known(text: str, rule: KnownRule) -> tuple[str, int]:
         start, end = folded.span(*match.span())
         if start < at or (rule.accept is not None and not rule.accept(text, start, end)):
             continue
-        parts += [text[at:start], f"[{rule.kind}]"]
+        if rule.kind == "name":
+            start, end = widened(text, start, end)
+        parts += [text[at : max(at, start)], f"[{rule.kind}]"]
         at, count = end, count + 1
     return "".join((*parts, text[at:])), count

@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -68,12 +69,88 @@ def test_a_name_in_the_wrong_encoding_is_the_name(header, written):
     assert found.text == "Known to us, [name] with DCM."
 
 
+@pytest.mark.parametrize(
+    ("header", "written"),
+    [
+        ("Testperson^Erika", "Testper-\nson"),
+        ("Testperson^Erika", "TESTPER-\r\n  SON"),
+        ("Müller^Jürgen", "MUEL-\nLER"),
+        ("Testperson^Erika", "Test\u00adperson"),
+        ("Test\u00adperson^Erika", "Testperson"),
+        ("Testperson^Erika", "T\u200bestper\u2060son\ufeff"),
+        ("Testperson^Erika", "\u202aErika\u200e Testperson"),
+        ("Testperson^Erika", "T E S T P E R S O N"),
+        ("Testperson^Erika", "T. e. s. t. p. e. r. s. o. n"),
+        ("Testperson^Erika", "Testperson2"),
+        ("Testperson^Erika", "testperson_erika01"),
+        ("Testperson^Erika", "ErikaTestperson"),
+        ("Testperson^Erika", "testpersonerika"),
+        ("Testperson^Erika", "Testperson-Meier"),
+        ("Testperson^Erika", "Erika Meier-Testperson"),
+        ("Testperson-Meier^Erika", "Testperson-Lang"),
+        ("Lang^Annemarie", "Anne-Marie"),
+        ("Lang^Annemarie", "anne-marie"),
+        ("Lang^Annemarie", "Anne Marie"),
+        ("Lang^Anne-Marie", "Annemarie"),
+        ("Delacruz^Ana", "De la Cruz"),
+        ("De la Cruz^Ana", "Delacruz"),
+        ("De la Cruz^Ana", "DELACRUZ"),
+        ("McDonald^Ana", "Mc Donald"),
+        ("Mc Donald^Ana", "McDonald"),
+        ("Obrien^Ana", "O\u2019Brien"),
+        ("Stjohn^Ana", "St. John"),
+        ("Le^An", "Le An"),
+    ],
+)
+def test_a_name_that_is_broken_or_joined_is_the_name(header, written):
+    found = clean(f"Known to us is {written} with DCM.", [(NAME, header)])
+    text = re.sub(r"\[name\][ _]\[name\]", "[name]", found.text)
+    assert text == "Known to us is [name] with DCM."
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "left"),
+    [
+        ("Li^Wei", "Patient LI has DCM.", "Patient [name] has DCM."),
+        ("Wall^Rose", "PATIENT WALL HAS DCM.", "PATIENT [name] HAS DCM."),
+        ("Wall^Rose", "Patient: WALL has DCM.", "Patient: [name] has DCM."),
+        ("Testperson^Erika", "[Erika Testperson] [Testperson", "[[name]] [[name]"),
+    ],
+)
+def test_what_stands_before_a_name_does_not_hide_it(header, text, left):
+    assert clean(text, [(NAME, header)]).text == left
+
+
+def test_places_and_numbers_in_brackets_are_found_and_markers_are_not():
+    headers = [(0x00080080, "Testdorf Clinic"), (ID, "PH0012345"), (NAME, "Place^Id")]
+    text = "At [Testdorf Clinic], [PH0012345]; [id] and [place] stay."
+    assert clean(text, headers).text == "At [[place]], [[id]]; [id] and [place] stay."
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("Asher^Tim", "The LVEF is good, as her ECG is. SEVERE AS HER GRADIENT IS HIGH."),
+        ("May^Rose", "THE PATIENT MAY BE SCANNED AGAIN. The patient may rest."),
+        ("Li^Wei", "LV, LI and LA are normal."),
+        ("Le^An", "Le patient est stable. An effusion; le VG est normal."),
+        ("Forman^Ana", "It is normal for man or woman."),
+        ("Fallot^Ana", "Post-Fallot repair."),
+    ],
+)
+def test_words_that_make_a_name_together_stay(header, text):
+    assert clean(text, [(NAME, header)]).text == text
+
+
 def test_questions_are_no_damaged_names():
     text = "Thrombus?se above. ??????? Scar?"
     assert clean(text, [(NAME, "Åse^Пётр"), (NAME, "Иванов")]).text == text
 
 
-@pytest.mark.parametrize("unit", ["Ã", "MÃ¼", "\ufffd", "??", "M\ufffd", "HEART-", "00", "0-"])
+@pytest.mark.parametrize(
+    "unit",
+    ["Ã", "MÃ¼", "\ufffd", "??", "M\ufffd", "HEART-", "00", "0-", "M-\n", "mu", "J Ü ", "Aa-"],
+)
 def test_no_text_costs_more_than_its_length(unit):
     headers = [(NAME, "Müller^Jürgen"), (NAME, "HEART-0042"), (NAME, "PT 17")]
     began = time.process_time()
