@@ -241,7 +241,11 @@ class _NameCheck:
             return len(capital) == len(words)
         if not capital or whole in EPONYMS:
             return False
-        if found.isupper() and len(found) > 1 and (cue := _CUE.search(text[:start][-_NEAR:])):
+        if (
+            found.isupper()
+            and len(found) > 1
+            and (cue := _CUE.search(text[max(0, start - _NEAR) : start]))
+        ):
             # "Patient LI", "PATIENT WALL HAS"; but "THE PATIENT MAY"
             return not (cue[0].strip(" .:").isupper() and whole in _VERBS | SHORT_WORDS)
         if whole in PARTICLES:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from cmrjax.data.deid.fold import fold
 from cmrjax.data.deid.headers import IDENTIFYING, Identifier
 from cmrjax.data.deid.known import KnownRule, known_rules, strong_names, widened
+from cmrjax.data.deid.markup import Unreadable, plain_text
 from cmrjax.data.deid.patterns import RULES
 from cmrjax.data.deid.residual import signs
 
 _LONGEST = 100_000  # characters: nobody dictates more
+_LONGEST_MARKED = 40 * _LONGEST  # of RTF, with fonts and pictures
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Cleaned:
 
 
 def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
-    """Removes identifiers from a report.
+    """Removes identifiers from a report, and the marks of HTML and RTF.
 
     Args:
         text: the report.
@@ -49,6 +51,10 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
     """
     if not text.strip():
         return Cleaned("")
+    try:
+        text = plain_text(text) if len(text) <= _LONGEST_MARKED else text
+    except Unreadable:
+        return Cleaned("", Counter({"residual.markup": 1}), quarantined=True)
     if len(text) > _LONGEST:
         return Cleaned("", Counter({"residual.too_long": 1}), quarantined=True)
     if not text.isascii():  # what no eye sees parts names for the rules below
