@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from cmrjax.data.deid.ages import age_pattern, oldest
 from cmrjax.data.deid.fold import fold, spellings
-from cmrjax.data.deid.headers import IDENTIFYING, Identifier, day_of
+from cmrjax.data.deid.headers import BIRTH_DATE, LOOKED_FOR, Identifier, day_of
 from cmrjax.data.deid.words import (
     COMMON_WORDS,
     EPONYMS,
@@ -40,8 +41,8 @@ class KnownRule:
     """What to look for in a folded report.
 
     Args:
-        kind: 'name', 'id', 'date' or 'place'.
-        pattern: over the folded text.
+        kind: 'name', 'id', 'uid', 'date', 'age' or 'place'.
+        pattern: over the folded text; where a group of it matches, that is what is found.
         accept: asked with the original text and the span; without it every match counts.
     """
 
@@ -52,13 +53,19 @@ class KnownRule:
 
 def known_rules(identifiers: Iterable[Identifier]) -> tuple[KnownRule, ...]:
     """The rules that a study's headers give, in the order to apply them."""
-    texts: dict[str, list[str]] = {"id": [], "place": [], "date": [], "name": []}
+    identifiers = tuple(identifiers)
+    texts: dict[str, list[str]] = {kind: [] for kind in sorted({*LOOKED_FOR.values()})}
+    births = {day for tag, text in identifiers if tag == BIRTH_DATE and (day := day_of(text))}
     for tag, text in identifiers:
-        texts[IDENTIFYING[tag]] += [part for part in text.split("\\") if part.strip()]
+        texts[LOOKED_FOR[tag]] += [part for part in text.split("\\") if part.strip()]
+    days = {day for text in texts["date"] if (day := day_of(text))}
+    old = age_pattern(oldest(texts["age"], births, days - births))
     made = (
+        _uid_rules(texts["uid"]),
+        [KnownRule("age", old)] if old else [],
         _id_rules(texts["id"] + [code for text in texts["name"] for code in _codes(text)]),
         _place_rules(texts["place"]),
-        _date_rules({day for text in texts["date"] if (day := day_of(text))}),
+        _date_rules(days),
         # An id of letters alone is a name for all that anybody can tell.
         _name_rules(texts["name"] + [t for t in texts["id"] if _lettered(t)]),
         _garbled_rules(texts["name"]),
@@ -68,7 +75,7 @@ def known_rules(identifiers: Iterable[Identifier]) -> tuple[KnownRule, ...]:
 
 def strong_names(identifiers: Iterable[Identifier]) -> frozenset[str]:
     """Folded parts of names that no report uses as words: what a misspelling is compared with."""
-    texts = [text for tag, text in identifiers if IDENTIFYING[tag] == "name"]
+    texts = [text for tag, text in identifiers if LOOKED_FOR[tag] == "name"]
     words = {fold(word).text for text in texts for word in _words(text)}
     return frozenset(word for word in words if _is_strong(word))
 
@@ -303,6 +310,21 @@ def _id_rules(texts: Iterable[str]) -> list[KnownRule]:
         cue = r"(?:mrn|pid|patient(?: id| no| number)?|id|accession(?: no| number)?|case)\b"
         rules.append(rf"{_BEFORE}{cue}[\s.:#-]{{1,3}}(?:{_any_of(cued)})(?![a-z0-9])")
     return [KnownRule("id", re.compile(rule)) for rule in rules]
+
+
+_UID = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?!\w)")
+_SHORTEST_UID = 8  # "1.2.3" numbers a paragraph
+
+
+def _uid_rules(uids: Iterable[str]) -> list[KnownRule]:
+    held = {uid for uid in uids if len(uid) >= _SHORTEST_UID}
+
+    def is_known(text: str, start: int, end: int) -> bool:
+        found = text[start:end]
+        begins = len(found) > _SHORTEST_UID and any(uid.startswith(f"{found}.") for uid in held)
+        return found in held or begins
+
+    return [KnownRule("uid", _UID, is_known)] if held else []
 
 
 # Places.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cmrjax.data.deid.fold import fold
-from cmrjax.data.deid.headers import IDENTIFYING, Identifier
+from cmrjax.data.deid.headers import LOOKED_FOR, Identifier
 from cmrjax.data.deid.known import KnownRule, known_rules, strong_names, widened
 from cmrjax.data.deid.markup import Unreadable, plain_text
 from cmrjax.data.deid.patterns import RULES
@@ -43,7 +43,7 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
     Args:
         text: the report.
         identifiers: what the study's headers say of people, (tag, text) as in
-            `headers.IDENTIFYING`; others are not looked for.
+            `headers.LOOKED_FOR`; others are not looked for.
 
     Example:
         >>> clean('Seen by Dr. Jones on 3/4/2019. LVEF 55 %.').text
@@ -59,7 +59,7 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
         return Cleaned("", Counter({"residual.too_long": 1}), quarantined=True)
     if not text.isascii():  # what no eye sees parts names for the rules below
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")
-    held = tuple(pair for pair in identifiers if pair[0] in IDENTIFYING)
+    held = tuple(pair for pair in identifiers if pair[0] in LOOKED_FOR)
     counts: Counter[str] = Counter()
     for rule in known_rules(held):
         text, found = _apply_known(text, rule)
@@ -78,7 +78,7 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
 def _apply_known(text: str, rule: KnownRule) -> tuple[str, int]:
     folded, parts, at, count = fold(text), [], 0, 0
     for match in rule.pattern.finditer(folded.text):
-        start, end = folded.span(*match.span())
+        start, end = folded.span(*match.span(match.lastindex or 0))
         if start < at or (rule.accept is not None and not rule.accept(text, start, end)):
             continue
         if rule.kind == "name":

@@ -142,6 +142,47 @@ def test_words_that_make_a_name_together_stay(header, text):
     assert clean(text, [(NAME, header)]).text == text
 
 
+AGE, BIRTH, STUDY_DATE, SERIES = 0x00101010, 0x00100030, 0x00080020, 0x0020000E
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "At 97 she was well.",
+        "At 97, the patient was well.",
+        "A 97-year-old lady; 97yo, 97 y/o, 97 yrs.",
+        "Aged 97. Age: 97. Age/sex: 97 F. Age at scan: 97",
+        "She is 97. The patient is now 97 and well. He turned 97.",
+        "On her 97th birthday; at 95 he had a stent.",
+        "Im Alter von 97 Jahren, 97-jährige Patientin, 97 J., Alter: 97",
+        "97 ans; 97 años; edad 97",
+    ],
+)
+@pytest.mark.parametrize(
+    "headers", [[(AGE, "097Y")], [(BIRTH, "19200101"), (STUDY_DATE, "20170601")]]
+)
+def test_an_age_over_89_is_found_where_a_word_says_that_it_is_one(text, headers):
+    found = clean(text, headers)
+    assert not re.search("9[57]", found.text), found.text
+    assert found.text.count("[age]") == len(re.findall("9[57]", text))
+
+
+def test_other_numbers_and_younger_people_are_left_alone():
+    text = "EDV 97 ml, HR at 97 bpm, 97 % of it. ESV is 97; at 97 the trigger was lost. Slice 97."
+    assert clean(text, [(AGE, "097Y")]).text == text
+    younger = "At 67 she was well, aged 67."
+    for age in ("067Y", "97M", "", "unknown", "999Y"):
+        assert clean(younger, [(AGE, age)]).text == younger
+
+
+def test_a_studys_own_uids_are_found():
+    uid = "2.25.71999574126284235090325191817643906363"
+    text = f"Image {uid}. Series 1.2.826.1.4, of 1.2.826.1; 1.2.3 and 12.5.7 stay."
+    found = clean(text, [(SERIES, uid), (SERIES, "1.2.826.1.4"), (SERIES, "1.2.3")])
+    assert found.text == "Image [uid]. Series [uid], of [uid]; 1.2.3 and 12.5.7 stay."
+    assert found.counts == {"header.uid": 3}
+
+
 def test_questions_are_no_damaged_names():
     text = "Thrombus?se above. ??????? Scar?"
     assert clean(text, [(NAME, "Åse^Пётр"), (NAME, "Иванов")]).text == text

@@ -64,6 +64,14 @@ def test_a_report_of_two_studies_is_searched_for_what_either_says(tmp_path):
     assert b"Seen with [name], then [name]; DCM." in record.payload
 
 
+def test_a_studys_own_uids_are_no_part_of_its_report(tmp_path):
+    write_cine(tmp_path / "a")
+    paths = tuple(sorted(map(str, (tmp_path / "a").rglob("*.dcm"))))
+    task = StudyTask("2.25.4242424242", paths, "Of 2.25.4242424242: DCM.", {})
+    (record, *_) = process(task, Settings(contract(), (), public_hasher("dicom"))).records
+    assert b"Of [uid]: DCM." in record.payload
+
+
 def test_files_that_are_there_twice_are_counted(tmp_path):
     write_cine(tmp_path / "a", phases=8)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
