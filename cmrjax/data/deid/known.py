@@ -9,6 +9,7 @@ from datetime import date
 from cmrjax.data.deid.ages import age_pattern, oldest
 from cmrjax.data.deid.fold import fold, spellings
 from cmrjax.data.deid.headers import BIRTH_DATE, LOOKED_FOR, Identifier, day_of
+from cmrjax.data.deid.terms import is_nobody
 from cmrjax.data.deid.words import (
     COMMON_WORDS,
     EPONYMS,
@@ -60,6 +61,8 @@ def known_rules(identifiers: Iterable[Identifier]) -> tuple[KnownRule, ...]:
         texts[LOOKED_FOR[tag]] += [part for part in text.split("\\") if part.strip()]
     days = {day for text in texts["date"] if (day := day_of(text))}
     old = age_pattern(oldest(texts["age"], births, days - births))
+    # A study's name or a clinic's in a person's place would take its words from every report.
+    people = [text for text in texts["name"] if not is_nobody(text)]
     made = (
         _uid_rules(texts["uid"]),
         [KnownRule("age", old)] if old else [],
@@ -67,15 +70,16 @@ def known_rules(identifiers: Iterable[Identifier]) -> tuple[KnownRule, ...]:
         _place_rules(texts["place"]),
         _date_rules(days),
         # An id of letters alone is a name for all that anybody can tell.
-        _name_rules(texts["name"] + [t for t in texts["id"] if _lettered(t)]),
-        _garbled_rules(texts["name"]),
+        _name_rules(people + [t for t in texts["id"] if _lettered(t) and not is_nobody(t)]),
+        _garbled_rules(people),
     )
     return tuple(rule for rules in made for rule in rules)
 
 
 def strong_names(identifiers: Iterable[Identifier]) -> frozenset[str]:
     """Folded parts of names that no report uses as words: what a misspelling is compared with."""
-    texts = [text for tag, text in identifiers if LOOKED_FOR[tag] == "name"]
+    held = [text for tag, text in identifiers if LOOKED_FOR[tag] == "name"]
+    texts = [part for text in held for part in text.split("\\") if not is_nobody(part)]
     words = {fold(word).text for text in texts for word in _words(text)}
     return frozenset(word for word in words if _is_strong(word))
 

@@ -183,6 +183,41 @@ def test_a_studys_own_uids_are_found():
     assert found.counts == {"header.uid": 3}
 
 
+OPERATOR, STATION, PHYSICIAN = 0x00081070, 0x00081010, 0x00080090
+
+
+def test_clinical_words_in_a_persons_place_are_nobody():
+    text = "HCM with heart failure. Control CMR on the Avanto; the Heart Failure is stable."
+    headers = [
+        (NAME, "HCM^012"),
+        (NAME, "Control^Healthy"),
+        (PHYSICIAN, "HEART FAILURE CLINIC"),
+        (OPERATOR, "CMR"),
+        (ID, "CONTROL"),
+        (STATION, "AVANTO"),
+    ]
+    found = clean(f"{text} Patient 012.", headers)
+    assert found.text == f"{text} [id]."
+    # One letter from one of them is no misspelt name.
+    assert clean("The Controls are well.", [(NAME, "Control\\HCM")]).counts == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "written", "left"),
+    [
+        ("HCM^Meier", "Seen: Meier with it.", "Seen: [name] with it."),
+        ("HCM^Rose", "We saw Rose again.", "We saw [name] again."),
+        ("Clinic^Li", "We saw Li again.", "We saw [name] again."),
+        ("Control\\Meier", "We saw Meier, a control.", "We saw [name], a control."),
+        ("Heart^Anna", "We saw Anna Heart.", "We saw [name]."),
+        ("Heart^Heart", "We saw Heart again.", "We saw [name] again."),
+        ("Herz^^^Dr", "We saw Herz again.", "We saw [name] again."),
+    ],
+)
+def test_one_word_that_is_no_term_makes_it_somebody(header, written, left):
+    assert clean(written, [(NAME, header)]).text == left
+
+
 def test_questions_are_no_damaged_names():
     text = "Thrombus?se above. ??????? Scar?"
     assert clean(text, [(NAME, "Åse^Пётр"), (NAME, "Иванов")]).text == text
