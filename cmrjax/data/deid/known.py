@@ -27,13 +27,14 @@ _SENTENCE_START = re.compile(r"(?:^|[.!?:;\n\u2022(-])\s*$")
 _MARKER = r"(?!(?<=\[)(?:name|id|date|age|place|uid)\])"
 _BEFORE, _AFTER = rf"(?<![^\W_]){_MARKER}", r"(?![^\W_])"
 # What may stand between the letters of a name: a line's end behind a hyphen, or a joint.
-_JOINT = r"(?:-\s{1,4}|[-' ]|\. ?)?"
+_JOINT = r"(?:-\s{1,4}|[-'_]| {1,3}|\. ?)?"
 _CUE = re.compile(
     r"\b(?:patient(?:in|en|e)?|pt|pat|name|herrn?|frau|mrs?|ms|miss|mme)\b[.:]?\s{1,3}$",
     re.IGNORECASE,
 )
 _VERBS = frozenset("may will left rose had has is was did in on no be".split())  # noqa: SIM905
 _NEAR = 24  # characters that hold the word before
+_LONG_NAME = 6  # letters of a name that an initial beside it makes no other word
 _LONG_ID = 7  # characters from which an id is found with marks between its digits, too
 
 
@@ -183,7 +184,7 @@ def _broken_rules(named: Iterable[str]) -> list[KnownRule]:
 def _is_broken_name(text: str, start: int, end: int) -> bool:
     """Whether a name's letters with something between them are the name: "as her" is not Asher."""
     found = re.sub(r"-\s+", "-", text[start:end].rstrip("0123456789"))
-    pieces = [piece for piece in re.split(r"[^\w\u0300-\u036f]+", found) if piece]
+    pieces = [piece for piece in re.split(r"(?:_|[^\w\u0300-\u036f])+", found) if piece]
     if len(pieces) < 2 or all(len(piece) == 1 for piece in pieces):
         return True
     words = {fold(piece).text for piece in pieces}
@@ -201,7 +202,10 @@ def _glued_rules(parts: Iterable[str], named: Iterable[str]) -> list[KnownRule]:
     whole = _letters_of(named)
     if not forms or not whole:
         return []
-    pattern = rf"(?<![^\W\d_]){_MARKER}(?:{_any_of(forms)}){{2,4}}\d{{0,4}}(?![^\W\d_])"
+    first = f"[{re.escape(''.join(sorted({form[0] for form in forms})))}]{{1,2}}"
+    long = _any_of(form for form in whole if len(form) >= _LONG_NAME) or r"(?!)"
+    glued = rf"(?:{_any_of(forms)}){{2,4}}|{first}(?:{long})|(?:{long}){first}"
+    pattern = rf"(?<![^\W\d_]){_MARKER}(?:{glued})\d{{0,4}}(?![^\W\d_])"
 
     def holds_strong(text: str, start: int, end: int) -> bool:
         folded = fold(text[start:end]).text
