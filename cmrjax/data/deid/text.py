@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from cmrjax.data.deid.fold import fold
 from cmrjax.data.deid.headers import LOOKED_FOR, Identifier
-from cmrjax.data.deid.known import KnownRule, known_rules, strong_names, widened
+from cmrjax.data.deid.known import known_rules, strong_names
+from cmrjax.data.deid.known_names import widened
 from cmrjax.data.deid.markup import Unreadable, plain_text
 from cmrjax.data.deid.patterns import RULES
 from cmrjax.data.deid.residual import signs
+from cmrjax.data.deid.rule import KnownRule
 
 _LONGEST = 100_000  # characters: nobody dictates more
 _LONGEST_MARKED = 40 * _LONGEST  # of RTF, with fonts and pictures
