@@ -7,7 +7,7 @@ from typing import Any
 
 from cmrjax.core.errors import UserError
 from cmrjax.data import labels
-from cmrjax.data.deid.headers import patient_key
+from cmrjax.data.deid.headers import patient_key, person_key
 from cmrjax.data.dicom import people_of
 from cmrjax.data.report_table import COLUMN, combine
 from cmrjax.data.rows import KEYS
@@ -79,8 +79,11 @@ def _of_one_patient(files: Sequence[Sequence[str]]) -> bool:
     """Whether studies are of one patient, by a header of each; not where one does not say."""
     if len(files) > _ONE_ORDER:
         return False
-    people = {patient_key(people_of(paths[0])) for paths in files}
-    return len(people) == 1 and None not in people
+    said = [people_of(paths[0]) for paths in files]
+    patients = {patient_key(known) for known in said}
+    # A placeholder of an id, and of a number, would join people who have names of their own.
+    people = {person_key(known) for known in said} - {None}
+    return len(patients) == 1 and None not in patients and len(people) <= 1
 
 
 def _warn(kind: str, matched: Matched) -> None:

@@ -129,3 +129,18 @@ def test_zeros_that_are_missing_are_told(tmp_path, capsys):
     _, counts = join(studies, reports=reports, table=None, tasks={})
     assert counts["reports_without_study"] == 1
     assert "--reports: 1 accession numbers would match with zeros" in capsys.readouterr().err
+
+
+def test_one_id_of_people_who_differ_shares_no_report(tmp_path):
+    studies = sharing(tmp_path, "P1", "P1")
+    for i, name in enumerate(("Sample^Jo", "Doe^Al")):
+        who = {"PatientID": "P1", "PatientName": name, "PatientBirthDate": "19500101"}
+        write_image(tmp_path / f"{i}.dcm", pixels=beating(1)[0], **who)
+    reports, _, _ = tables(
+        tmp_path,
+        "study_instance_uid,accession_number,report\n1.0,,x\n,A,y\n",
+        "accession_number,n\nA,1\n",
+    )
+    found, counts = join(studies, reports=reports, table=None, tasks={})
+    assert [task.report for task in found] == ["x", ""]
+    assert counts["reports_ambiguous"] == 1
