@@ -131,7 +131,7 @@ def _glued_rules(parts: Iterable[str], named: Iterable[str]) -> list[KnownRule]:
 
     def holds_strong(text: str, start: int, end: int) -> bool:
         folded = fold(text[start:end]).text
-        return any(name in folded for name in whole)
+        return folded not in WEAK | PLACE_WORDS and any(name in folded for name in whole)
 
     return [KnownRule("name", re.compile(pattern), holds_strong)]
 

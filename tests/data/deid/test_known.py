@@ -140,6 +140,7 @@ def test_places_and_numbers_in_brackets_are_found_and_markers_are_not():
         ("Le^An", "Le patient est stable. An effusion; le VG est normal."),
         ("Forman^Ana", "It is normal for man or woman."),
         ("Fallot^Ana", "Post-Fallot repair."),
+        ("Nor^Mal", "A normal LV. NORMAL RV."),
     ],
 )
 def test_words_that_make_a_name_together_stay(header, text):
