@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from html.entities import codepoint2name
 
 from cmrjax.data.deid.fold import fold, spellings
 from cmrjax.data.deid.rule import AFTER, BEFORE, MARKER, KnownRule, any_of, spelled
@@ -149,6 +150,7 @@ def garbled_rules(texts: Iterable[str]) -> list[KnownRule]:
             continue
         for encoding in ("cp1252", "latin-1"):
             garbled.add(re.escape(fold(word.encode().decode(encoding, "replace")).text))
+        garbled.update(re.escape(form.lower()) for form in _escaped(word))
         plain = sum(c.isascii() for c in word)
         # Of "?se" too little is left to tell it from a question.
         lost = "[\ufffd?]" if plain > 2 else "\ufffd"
@@ -157,6 +159,21 @@ def garbled_rules(texts: Iterable[str]) -> list[KnownRule]:
             garbled.add("".join(parts))
     pattern = f"{BEFORE}(?:{any_of(garbled)}){AFTER}"
     return [KnownRule("name", re.compile(pattern))] if garbled else []
+
+
+def _escaped(word: str) -> set[str]:
+    """A word as mail, addresses, JSON, and remains of RTF and HTML spell its letters."""
+
+    def spell(character: Callable[[str], str]) -> str:
+        return "".join(c if c.isascii() else character(c) for c in word)
+
+    def coded(mark: str, encoding: str) -> str:
+        return spell(lambda c: "".join(f"{mark}{b:02x}" for b in c.encode(encoding, "replace")))
+
+    found = {coded(m, encoding) for m in ("=", "%", "\\'") for encoding in ("cp1252", "utf-8")}
+    found.add(spell(lambda c: f"\\u{ord(c):04x}"))
+    found.add(spell(lambda c: f"&{codepoint2name.get(ord(c), f'#{ord(c)}')}"))
+    return found
 
 
 @dataclass(frozen=True)

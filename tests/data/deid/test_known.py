@@ -62,6 +62,13 @@ def test_zeros_before_an_id_may_be_missing(header, written):
         ("Иванов^Пётр", "Иванов".encode().decode("cp1252", "replace")),
         ("山田^太郎", "山田".encode().decode("latin-1")),
         ("Åse^Li", "\ufffdse"),
+        ("Müller^Jürgen", "M=FCller"),
+        ("Müller^Jürgen", "M=C3=BCLLER"),
+        ("Müller^Jürgen", "m%c3%bcller"),
+        ("Müller^Jürgen", "M\\u00fcller"),
+        ("Müller^Jürgen", "M\\'fcller"),
+        ("Müller^Jürgen", "M&uumlller"),
+        ("Žižek^Jo", "&#381i&#382ek"),
     ],
 )
 def test_a_name_in_the_wrong_encoding_is_the_name(header, written):
