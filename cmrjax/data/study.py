@@ -46,6 +46,8 @@ class StudyTask:
         labels: task -> number, NaN where unknown.
         split: the official split that its patient is in; empty where there is none.
         facts: what the source's tables say of it, by the source's own names.
+        shared: files of the same patient's other studies that its report is of, too: what they say
+            of people is looked for in it.
     """
 
     study_uid: str
@@ -54,6 +56,7 @@ class StudyTask:
     labels: Mapping[str, float]
     split: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
