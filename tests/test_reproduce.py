@@ -137,7 +137,7 @@ def test_a_missing_fold_is_named(tmp_path):
 def test_the_page_holds_commands_and_marks_but_no_path(finished, hearts):
     page = (finished / "acdc_transfer.md").read_text()
     assert "from_labels" in page
-    assert "cmrjax prepare --source acdc --input ACDC_DIR --output WORKDIR/acdc" in page
+    assert "cmrjax prepare --source acdc --fade --input ACDC_DIR --output WORKDIR/acdc" in page
     assert "configs/pretrain_acdc.py:phantom" in page
     assert str(finished) not in page
     assert str(hearts) not in page

@@ -40,7 +40,7 @@ _GEOMETRY = "a length or a number of the scan's planning, shared by countless sc
 # One for each feature of a record; `labels/<task>` and masks are the user's and the drawer's.
 RECORD: Mapping[str, Field] = {
     "cine": Field(
-        "PixelData: resampled, cropped around the heart, windowed to 8 bits",
+        "PixelData: resampled, cropped around the heart, windowed to 8 or 16 bits",
         "marked images are left out (pixels.py), bits above the value are cut off, overlays are "
         "never read; a heart is no face",
         "pixels",
@@ -106,8 +106,8 @@ ALIKE: Mapping[str, Field] = {
 }
 # dataset.json: what is said of the whole. Names of tasks and classes are the user's own.
 INFO = (
-    "name", "source", "public", "text_source", "licence", "imaging", "label_tasks", "counts",
-    "rejected", "deidentified", "near_duplicates",
+    "name", "source", "public", "text_source", "licence", "imaging", "faded", "label_tasks",
+    "counts", "rejected", "deidentified", "near_duplicates",
 )  # fmt: skip
 
 
