@@ -38,6 +38,7 @@ DIGITS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "age",
-        any_case(r"(?P<keep>\b(?:aged?|age:)[ :]{1,2}(?:of )?)(?:9\d|1[0-2]\d)\b(?!\s?(?:%|ml|mm))"),
+        any_case(r"(?P<keep>\b(?:aged?|age:)[ :]{1,2}(?:of )?)"
+                 r"(?:9\d|1[0-2]\d)\b(?!\s?(?:%|m[lm]))"),
     ),
 )  # fmt: skip

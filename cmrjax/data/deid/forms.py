@@ -2,6 +2,8 @@
 
 import re
 
+SPACE = r"[ \u00a0\u2007\u2009\u202f]"
+DASH = r"[-\u2010-\u2015\u2212]"
 UNIT = r"(?!\s?(?:mm|cm|ml|ms|m\b|s\b|%|kg|g\b|bpm|mmhg|l\b|/|x\s?\d|[-.]\d))"
 # U+FFFD stands where a byte was damaged: of a name, as of a word.
 LETTER = r"(?:[^\W\d_]|\ufffd)"

@@ -8,7 +8,7 @@ had, a rule asks for a cue ("Tel", "MRN", "aged", a title, a street's name).
 import re
 from functools import partial
 
-from cmrjax.data.deid.dates import DATES
+from cmrjax.data.deid.dates import DATES, of_segments
 from cmrjax.data.deid.digits import DIGITS, UIDS
 from cmrjax.data.deid.forms import any_case
 from cmrjax.data.deid.people import NAMES, of_a_valve
@@ -23,6 +23,8 @@ _WEB = (
 def _replace(match: re.Match[str], *, kind: str) -> str:
     found = match.groupdict()
     if kind == "place" and says_no_more_than_hospital(match):
+        return match[0]
+    if found.get("year") and of_segments(match):
         return match[0]
     if found.get("first") and of_a_valve(match):
         return match[0]
