@@ -77,7 +77,7 @@ DIGITS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "number",
         any_case(
             r"(?P<keep>\b(?:id|acc|ref|reg|s/n|sn|fin|csn|har)\b[ .:#]{0,3})"
-            rf"[A-Z]{{0,6}}[-/]?\d{{4}}[\w/-]*+(?:\s?{DASH}\s?\d+)?+{UNIT}"
+            rf"(?:[A-Z]{{1,6}}(?=(?:[/-]?\d){{4}})|[-/]?(?=\d{{4}}))[\w/-]++(?:\s?{DASH}\s?\d+)?+{UNIT}"
         ),
     ),
     ("number", re.compile(r"(?<![\w.,])[A-Z]{0,4}[-/]?\d{7,}(?![\w]*[.,]\d)\w{0,3}\b")),

@@ -11,7 +11,7 @@ from functools import partial
 from cmrjax.data.deid.dates import DATES, of_segments
 from cmrjax.data.deid.digits import DIGITS, UIDS
 from cmrjax.data.deid.forms import any_case
-from cmrjax.data.deid.people import NAMES, of_a_valve
+from cmrjax.data.deid.people import NAMES, names_nobody, of_a_valve
 from cmrjax.data.deid.places import PLACES, says_no_more_than_hospital
 
 _WEB = (
@@ -27,6 +27,8 @@ def _replace(match: re.Match[str], *, kind: str) -> str:
     if found.get("year") and of_segments(match):
         return match[0]
     if found.get("first") and of_a_valve(match):
+        return match[0]
+    if found.get("small") and names_nobody(match["small"]):
         return match[0]
     # A label or a title stays, so that the sentence still reads.
     kept = found.get("keep") or ""

@@ -2,25 +2,27 @@
 
 import re
 
-from cmrjax.data.deid.forms import PROPER, UPPER, any_case
-from cmrjax.data.deid.words import AFTER_MR, BEFORE_MR
+from cmrjax.data.deid.forms import BLANKS, PROPER, SPACE, UPPER, any_case
+from cmrjax.data.deid.words import AFTER_MR, BEFORE_MR, GIVEN_NAMES
 
 _TITLE = (
-    r"(?:[Dd]r|DR|Drs|[Pp]rof|PROF|Professor|Mr|[Mm]rs|MRS|Ms|Miss|Mx|Doctor"
-    r"|Herrn?|HERRN?|Frau|FRAU|Fr\u00e4ulein"
+    r"(?:[Dd]r|DR|Drs|Dres|[Pp]rof|PROF|[Pp]rofessor|Mr|[Mm]rs|MRS|Ms|Miss|Mx|[Dd]octor|Sir|Rev"
+    r"|Ober(?:arzt|\u00e4rztin)|Hr(?=\.)|Frl|Dott(?:oressa|\.ssa)?|Herrn?|HERRN?|Frau|FRAU|Fr\u00e4ulein"
     r"|Monsieur|Madame|Mademoiselle|M(?:me|lle)s?|MME|Docteure?|Dre|Professeure?"
     r"|Se\u00f1or(?:a|ita)?|Sra|SRA|Srta|Dra|DRA|Do\u00f1a|Doctora|Profesora?)"
 )
+# As in "Dr. med. univ." and "Dr. h.c.".
+_FACULTY = r"(?:med|hab(?:il)?|rer|nat|univ|dent|phil|vet|theol|sc|hum|biol|[ij]ur|h\.? ?c|mult)"
 # In capitals these are mitral regurgitation, magnetic resonance and mitral stenosis, too.
 _CAPITAL_TITLE = r"(?:MR|MS|MISS)"
 # No title is a person's name: "by Dr [name]" and "Consultant: Dr S Kumar" have theirs after it.
 _NAME = rf"(?!{_TITLE}\b|{_CAPITAL_TITLE}\b\.? ?\[){PROPER}"
 _LINK = (
-    r"(?:(?:van|von|der|den|de|del|di|da|dos|du|la|le|al|el|bin|ibn|ben|zu|zur|zum|ter|ten|St\.)[ ]"
-    r"|d['\u2019]){0,3}"
+    r"(?:(?:van|von|der|den|de|del|di|da|dos|du|la|le|al|el|bin|ibn|ben|zu|zur|zum|ter|ten|af"
+    r"|St\.)[ ]|d['\u2019]){0,3}"
 )
-_INITIALS = rf"(?:{UPPER}(?:\.[ -]?|[ -])){{0,3}}"  # "J. K.", "J.K.", "J K", "J-P"
-_PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:[ ]+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
+_INITIALS = rf"(?:{UPPER}(?:\.[-{BLANKS}]?|[-{BLANKS}])){{0,3}}"  # "J. K.", "J.K.", "J K", "J-P"
+_PERSON = rf"{_INITIALS}{_LINK}{_NAME}(?:{SPACE}+{_INITIALS}{_LINK}{_NAME}){{0,2}}"
 # "A Jones and B Smith", but not "A Jones and Reviewed by B Smith".
 _OTHERS = rf"(?:(?:[ ]?/[ ]?|[ ](?:&|and|und)[ ]){_PERSON}\b(?![ ]by\b)){{0,3}}"
 # "Smith, John" after a label; a comma after a title ends the name.
@@ -51,6 +53,7 @@ _OPENERS = (
     r"|Referred|Presenting|Presented|Asymptomatic|Symptomatic|Recent|Chest|Dyspnoea|Dyspnea|Family|Supine|The|An"
     r"|See|As|In|On|Good|Poor|With|Without|Post|Abnormal|Mild|Moderate|Severe|Cardiology|Cardiac|Radiology|Unknown)"
 )
+_SMALL = r"(?=[^\W\d_A-Z])(?:[^\W\d_A-Z]|['-](?=[^\W\d_])){2,30}\b"
 _WORDY = re.compile(r"[^\W\d_]+")
 
 
@@ -62,6 +65,11 @@ def of_a_valve(match: re.Match[str]) -> bool:
     return (joined and bool(before) and before[-1].lower() in BEFORE_MR) or bool(
         _SAID_OF_MR.fullmatch(match["first"])
     )
+
+
+def names_nobody(small: str) -> bool:
+    """Whether words in small letters hold no given name."""
+    return not any(word in GIVEN_NAMES for word in _WORDY.findall(small))
 
 
 _NEAR = 16  # characters that hold the word before
@@ -77,7 +85,7 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "name",
         re.compile(
-            rf"(?P<keep>\b{_TITLE}\b\.?(?: ?(?:{_TITLE}|med|hab|rer|nat)\b\.?){{0,6}}"
+            rf"(?P<keep>\b{_TITLE}\b\.?(?:{SPACE}?(?:{_TITLE}|{_FACULTY})\b\.?){{0,6}}"
             rf"(?::?\s{{1,3}}|(?<=\.))){_PERSON}(?:,? {_DEGREES}\b)*"
         ),
     ),
@@ -129,20 +137,41 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"(?P<keep>(?i:\b(?:patient(?:'s)? name|name of patient|patient|surname|first name"
             r"|last name|forename|name|radiologist|cardiologist|consultant|referrer|physician"
-            r"|attending|reader|operator|radiographer|technologist|technician|author|signature"
+            r"|attending|reader|operator|radiographers?|tech(?:nologist|nician)?|author|signature"
+            r"|(?:referring|ordering|requesting|reading|reporting) (?:md|do|dr|provider|clinician)"
+            r"|request[eo]r|provider|fellow|resident|registrar|supervisor|pt"
             r"|signed|consultants|reporter|verified|approved|dictated|cc"
             r"|copy to|next of kin|gp|re)\s?:)\s*)"
             rf"(?!\[)(?:(?:{_TITLE}|{_CAPITAL_TITLE})\b\.? )?"
             rf"(?!{_OPENERS}\b|A (?:{_OPENERS}|{_POSTS})\b){_LISTED}"
         ),
     ),
+    # In small letters a name opens the line, or holds a given name.
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>(?:(?m:^)|[|;.])[ \t]{0,8}(?i:name)\s?:[ \t]*)"
+            r"(?!(?:not|none|unknown|withheld|removed|deleted|redacted|anonym\w*|see|as|the|no|n)\b)"
+            rf"{_SMALL}(?:,? {_SMALL}){{0,2}}"
+        ),
+    ),
+    (
+        "name",
+        re.compile(
+            r"(?P<keep>\b(?i:patient|pt|re|cc)\s?:[ \t]*)"
+            rf"(?P<small>{_SMALL},? {_SMALL}(?: {_SMALL})?)"
+        ),
+    ),
+    ("name", re.compile(rf"(?P<keep>\b[Gg]ez\. ?){_PERSON}")),
     # Without a colon an initial tells a name from "Signed Copy".
     ("name", re.compile(rf"(?P<keep>\b(?:[Ss]igned|[Gg]ez\.) )(?={UPPER}[. -]){_PERSON}")),
     (
         "name",
         re.compile(
-            r"(?P<keep>\b(?i:befundet (?:von|durch)|(?:arzt|\u00e4rztin|oberarzt|chefarzt|befunder"
-            r"|unterschrift|radiologin?|m[\u00e9e]decin|radiologue) ?:) *)"
+            r"(?P<keep>\b(?i:befundet (?:von|durch)|(?:befundet von|name des patienten"
+            r"|arzt|\u00e4rztin|oberarzt|chefarzt|befunder"
+            r"|unterschrift|radiologin?|m[\u00e9e]decin(?: r[\u00e9e]f[\u00e9e]rent)?|radiologue"
+            r"|untersucher|zuweiser|\u00fcberweiser|nom|pr[\u00e9e]nom|m[\u00e9e]dico) ?:) *)"
             rf"(?!\[|{_NOTED}\b){_LISTED}"
         ),
     ),

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Collection
 
 from cmrjax.data.deid.fold import fold
+from cmrjax.data.deid.forms import BLANKS, LETTER, UPPER
 from cmrjax.data.deid.words import COMMON_WORDS, EPONYMS, GIVEN_NAMES, PLACE_WORDS
 
-_CAPITAL = r"[A-Z\u00c0-\u00de][^\W\d_]+"
-_TITLE = r"(?:Dr|DR|Prof|PROF|Mr|Mrs|MRS|Ms|Miss)"
+_CAPITAL = rf"{UPPER}{LETTER}+"
+_TITLE = r"(?:Dr|DR|Prof|PROF|[Dd]octor|[Pp]rofessor|Mr|Mrs|MRS|Ms|Miss)"
 _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("long_number", re.compile(r"(?<![\w.,])\d{6,}(?![.,]?\d)")),
     ("mail", re.compile(r"\w ?@ ?\w|https?:|\bwww\b", re.IGNORECASE)),
@@ -22,7 +23,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "title",
         re.compile(
             rf"\b{_TITLE}\b(?:\.?\s{{1,3}}|\.)(?!{_TITLE}\b)"
-            rf"(?:[A-Z](?:\.[ -]?|[ -])){{0,3}}{_CAPITAL}"
+            rf"(?:{UPPER}(?:\.[-{BLANKS}]?|[-{BLANKS}])){{0,3}}{_CAPITAL}"
         ),
     ),
     (
@@ -36,9 +37,9 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             re.IGNORECASE,
         ),
     ),
-    ("initials", re.compile(rf"(?<![\w.])[A-Z]\.[ ]?[A-Z]\.[ ]?(?!\[){_CAPITAL}")),
+    ("initials", re.compile(rf"(?<![\w.]){UPPER}\.[ ]?{UPPER}\.[ ]?(?!\[){_CAPITAL}")),
 )  # fmt: skip
-_PAIR = re.compile(rf"(?<![\w\[])({_CAPITAL})[ ,]{{1,2}}(?=({_CAPITAL})\b)")
+_PAIR = re.compile(rf"(?<![\w\[])({_CAPITAL})[,{BLANKS}]{{1,2}}(?=({_CAPITAL})\b)")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _REPORTED = COMMON_WORDS | EPONYMS | PLACE_WORDS
 _LEAST = 6  # letters from which one wrong letter in a name is a slip and not another word
