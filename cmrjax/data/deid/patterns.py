@@ -11,8 +11,8 @@ from functools import partial
 from cmrjax.data.deid.dates import DATES, of_segments
 from cmrjax.data.deid.digits import DIGITS, UIDS
 from cmrjax.data.deid.forms import any_case
-from cmrjax.data.deid.people import NAMES, names_nobody, of_a_valve
-from cmrjax.data.deid.places import PLACES, says_no_more_than_hospital
+from cmrjax.data.deid.people import NAMES, is_no_person, names_nobody, of_a_valve
+from cmrjax.data.deid.places import PLACES, is_measured, says_no_more_than_hospital
 
 _WEB = (
     ("email", re.compile(r"(?<![\w.+-])[\w.+-]{1,64} ?@ ?[\w-]+(?:\.[\w-]+)+\b")),
@@ -20,15 +20,21 @@ _WEB = (
 )
 
 
+# What a group of a pattern holds, and when it is not what the pattern looks for.
+_UNLESS = {
+    "year": of_segments,
+    "first": of_a_valve,
+    "small": names_nobody,
+    "who": is_no_person,
+    "town": is_measured,
+}
+
+
 def _replace(match: re.Match[str], *, kind: str) -> str:
     found = match.groupdict()
     if kind == "place" and says_no_more_than_hospital(match):
         return match[0]
-    if found.get("year") and of_segments(match):
-        return match[0]
-    if found.get("first") and of_a_valve(match):
-        return match[0]
-    if found.get("small") and names_nobody(match["small"]):
+    if any(unless(match) for group, unless in _UNLESS.items() if found.get(group)):
         return match[0]
     # A label or a title stays, so that the sentence still reads.
     kept = found.get("keep") or ""

@@ -3,7 +3,7 @@
 import re
 
 from cmrjax.data.deid.forms import BLANKS, PROPER, SPACE, UPPER, any_case
-from cmrjax.data.deid.words import AFTER_MR, BEFORE_MR, GIVEN_NAMES
+from cmrjax.data.deid.words import AFTER_MR, BEFORE_MR, CLINICAL_WORDS, EPONYMS, GIVEN_NAMES
 
 _TITLE = (
     r"(?:[Dd]r|DR|Drs|Dres|[Pp]rof|PROF|[Pp]rofessor|Mr|[Mm]rs|MRS|Ms|Miss|Mx|[Dd]octor|Sir|Rev"
@@ -67,11 +67,31 @@ def of_a_valve(match: re.Match[str]) -> bool:
     )
 
 
-def names_nobody(small: str) -> bool:
+def is_clinical(word: str) -> bool:
+    """Whether a word is medicine's, and nobody's name."""
+    return word.lower() in CLINICAL_WORDS or bool(_SCIENCE.fullmatch(word))
+
+
+def is_no_person(match: re.Match[str]) -> bool:
+    """Whether what stands where a person should is medicine: every word of it, or a method's."""
+    words = _WORDY.findall(match["who"].replace("\u2019s", "").replace("'s", ""))
+    if all(is_clinical(word) or word in ("and", "und") for word in words):
+        return True
+    after = match.string[match.end() : match.end() + _NEAR]
+    return bool(_METHOD.match(after)) and all(word.lower() in EPONYMS for word in words)
+
+
+def names_nobody(match: re.Match[str]) -> bool:
     """Whether words in small letters hold no given name."""
-    return not any(word in GIVEN_NAMES for word in _WORDY.findall(small))
+    return not any(word in GIVEN_NAMES for word in _WORDY.findall(match["small"]))
 
 
+_SCIENCE = any_case(
+    r"\w{2,}(?:ology|ologist|[lctpns]ation|ension|graphy|opathy|omyopathy|trophy|trophic|otomy|plasty"
+    r"|ectomy|ectasis|scopy|carditis|arteritis|vasculitis|stenosis|fibrosis|thrombosis|oidosis"
+    r"|regurgitation|insufficiency|aneurysm|ischa?emia|tachycardia|effusion|function|section)"
+)
+_METHOD = re.compile(r" (?:rule|method|formula|equation|technique)\b")
 _NEAR = 16  # characters that hold the word before
 # Words of the list, words as science makes them, and abbreviations, which have no vowel.
 _SAID_OF_MR = any_case(
@@ -129,7 +149,8 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|authori[sz]ed|performed|supervised|interpreted|co-?signed|transcribed|requested"
             r"|electronically)(?: electronically| and \w+| off)? by)"
             r"(?:[ :]+|[ :]*\n[ ]*(?![^\n]{0,40}:)))"
-            rf"(?!(?i:the|an|our|this|your|A {_POSTS})\b)(?:{_CAPITAL_TITLE}\b\.? )?{_LISTED}"
+            rf"(?!(?i:the|an|our|this|your|A {_POSTS})\b)(?:{_CAPITAL_TITLE}\b\.? )?"
+            rf"(?P<who>{_LISTED})"
         ),
     ),
     (
@@ -143,7 +164,7 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|signed|consultants|reporter|verified|approved|dictated|cc"
             r"|copy to|next of kin|gp|re)\s?:)\s*)"
             rf"(?!\[)(?:(?:{_TITLE}|{_CAPITAL_TITLE})\b\.? )?"
-            rf"(?!{_OPENERS}\b|A (?:{_OPENERS}|{_POSTS})\b){_LISTED}"
+            rf"(?!{_OPENERS}\b|A (?:{_OPENERS}|{_POSTS})\b)(?P<who>{_LISTED})"
         ),
     ),
     # In small letters a name opens the line, or holds a given name.
@@ -178,7 +199,7 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "name",
         re.compile(
-            rf"\b{_PERSON}(?:,? {_TITLE}\b\.?){{0,2}}"
+            rf"\b(?P<who>{_PERSON})(?:,? {_TITLE}\b\.?){{0,2}}"
             rf",? {_DEGREES}(?!\w)(?:,? {_DEGREES}(?!\w))*"
         ),
     ),
@@ -186,7 +207,7 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
         "name",
         re.compile(
             r"(?P<keep>(?i:\b(?:sincerely|regards|gr(?:\u00fc|ue)(?:\u00df|ss)en?),?)\s+)"
-            rf"{_PERSON}"
+            rf"(?P<who>{_PERSON})"
         ),
     ),
 )  # fmt: skip

@@ -35,6 +35,17 @@ _ANY_PLACE = frozenset(
     """outside referring local other another our your nhs current same at in
     infirmary klinikum krankenhaus""".split()  # noqa: SIM905
 )
+# Of these, numbers are measured.
+_MEASURED = re.compile(
+    r"(?:BNP|CK|LDH|[Tt]roponin|[Ff]erritin|[Pp]latelets|[Cc]reatinine|CRP|[Ss]core)[ :=]{1,3}$"
+)
+_NEAR = 24  # characters that hold the word before
+
+
+def is_measured(match: re.Match[str]) -> bool:
+    """Whether a number before a capitalised word is a blood test's, and no town's."""
+    before = match.string[max(0, match.start() - _NEAR) : match.start()]
+    return bool(_MEASURED.search(before))
 
 
 PLACES: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -57,7 +68,12 @@ PLACES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("postcode", re.compile(rf"\b{_AREA}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{{2}}\b")),
     ("postcode", re.compile(rf"\b{_STATE},? \d{{5}}(?:-\d{{4}})?\b")),
     ("postcode", re.compile(r"\b[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d\b")),
-    ("postcode", re.compile(rf"\b(?:[A-Z]{{1,2}}-)?\d{{5}} {UPPER}[a-z\u00df-\u00ff]{{3,}}\b")),
+    (
+        "postcode",
+        re.compile(
+            rf"\b(?:[A-Z]{{1,2}}-)?\d{{5}} (?P<town>{UPPER}[a-z\u00df-\u00ff]{{3,}})\b"
+        ),
+    ),
     ("place", re.compile(rf"\b(?:(?:St\.? |{PROPER} (?:of |for |and )?)){{1,4}}{_HOUSE}\b")),
     ("place", re.compile(rf"\b(?:University )?Hospital (?:of |in ){PROPER}(?: {PROPER})?")),
 )  # fmt: skip
