@@ -19,7 +19,7 @@ from cmrjax.data.deid.words import (
     PLACE_WORDS,
 )
 
-_CAPITAL = rf"{UPPER}{LETTER}+"
+_CAPITAL = rf"{UPPER}{LETTER}{{1,40}}"  # bounded: U+FFFD begins a word anywhere
 _TITLE = r"(?:Dr|DR|Prof|PROF|[Dd]octor|[Pp]rofessor|Mr|Mrs|MRS|Ms|Miss)"
 # "L.V. Function" and "U.K. Biobank", but no "L.V. Kowalski".
 _ABBREVIATED = (
