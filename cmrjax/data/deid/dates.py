@@ -41,7 +41,7 @@ _PARTED = rf"([_,]|{SPACE})"
 _SAME = rf"\s?([/.]|{DASH})\s?"
 _SEGMENTS = re.compile(
     r"(?:\bseg(?:ment(?:s|e|en)?)?|\baha)\b[.:]?\s?"
-    r"(?:(?:\d{1,2}(?!\d)|and|und|to|bis|or|[-&,/+(\u2013])\s?){0,20}$",
+    r"(?:(?:\d{1,2}(?!\d)|and|und|to|bis|or|mid|basal|apical|[-&,/+()\u2013])\s?){0,20}$",
     re.IGNORECASE,
 )
 _NEAR = 64  # characters that hold a list of segments

@@ -2,7 +2,7 @@
 
 import re
 
-from cmrjax.data.deid.forms import LETTER, PROPER, UPPER, any_case
+from cmrjax.data.deid.forms import LETTER, PROPER, UNIT, UPPER, any_case
 from cmrjax.data.deid.people import is_clinical
 from cmrjax.data.deid.words import EPONYMS, PLACE_WORDS
 
@@ -27,7 +27,7 @@ _MAISON = (
 _PARTICLE = r"(?:(?:de|del|des|du|la|las|los|le|les|di|der|am|im|in|of|St\.?|Cl[i\u00ed]nic) ){0,3}"
 _STREET = (
     r"(?:Street|Road|Avenue|Ave|Lane|Drive|Close|Court|Crescent|Boulevard|Blvd|Terrace|Gardens"
-    r"|Square|Highway|Parkway|St|Rd|Ln|Way|Grove|Place|Mews|Walk|Hill|Park|Row)"
+    r"|Square|Highway|Parkway|St|Rd|Ln|Way|Grove|Place|Mews)"
 )
 # "CLOSE TO", "ST ELEVATION", "PARK", "WAY" are words in capitals, too.
 _STREET_CAPITALS = (
@@ -54,15 +54,12 @@ _WORDY = re.compile(r"[^\W\d_]+")
 
 def says_no_more_than_hospital(match: re.Match[str]) -> bool:
     """Whether a place's name says no more than "outside hospital" does."""
-    words = [word.lower() for word in _WORDY.findall(match[0])]
-    clinic = words[-1] == "clinic"  # of a disease, an organ or a device
-    return all(
-        word in PLACE_WORDS
-        or word in _ANY_PLACE
-        or (clinic and (word in EPONYMS or word in _ANY_CLINIC))
-        or is_clinical(word)
-        for word in words
-    )
+    words = _WORDY.findall(match[0])
+    any_place = PLACE_WORDS | _ANY_PLACE
+    if words[-1] == "Clinic":  # of a disease, an organ or a device, often by its letters
+        any_place |= EPONYMS | _ANY_CLINIC
+        words = [word for word in words if not (word.isupper() and len(word) <= _ABBREVIATION)]
+    return all(word.lower() in any_place or is_clinical(word) for word in words)
 
 
 _ANY_PLACE = frozenset(
@@ -74,8 +71,12 @@ _ANY_CLINIC = frozenset(
     """rapid access pain inherited conditions aortopathy marfan joint preoperative pre assessment
     follow up new one stop virtual nurse led adult transition sarcoid sarcoidosis amyloid lipid
     rheumatology fabry icc achd guch hf rhythm pacing monitoring discharge telephone review
+    disease diseases family obesity electrophysiology renal cancer sleep weight anticoagulation
+    warfarin smoking specialist transplant trial muscle neuromuscular aneurysm obstetric antenatal
+    maternal fetal athletes sports hypertension weekly monthly morning afternoon combined
     palpitation syncope seen attends attended referred he she st""".split()  # noqa: SIM905
 )
+_ABBREVIATION = 4  # letters, as in "ACHD Clinic"
 # Of these, numbers are measured.
 _MEASURED = re.compile(
     r"(?:BNP|CK|LDH|[Tt]roponin|[Ff]erritin|[Pp]latelets|[Cc]reatinine|CRP|[Ss]core)[ :=]{1,3}$"
@@ -103,7 +104,12 @@ PLACES: tuple[tuple[str, re.Pattern[str]], ...] = (
             rf"\b{UPPER}{LETTER}{{0,30}}(?:stra\u00dfe|strasse|str\.|weg|platz|gasse|allee)\s\d{{1,4}}[a-z]?\b"
         ),
     ),
-    ("address", re.compile(rf"\b(?:{PROPER} ){{0,2}}{PROPER}[ -]{_STRASSE}\s\d{{1,4}}[a-z]?\b")),
+    (
+        "address",
+        re.compile(
+            rf"\b(?:{PROPER} ){{0,2}}{PROPER}[ -]{_STRASSE}\s\d{{1,4}}[a-z]?\b{UNIT}"
+        ),
+    ),
     (
         "address",
         re.compile(

@@ -98,6 +98,7 @@ CLINICAL_WORDS = frozenset(
     medicine neurosurgery surgery software multidisciplinary myeloma lymphoma sarcoma
     referring ordering requesting reporting reading attending biobank study studies
     scan scans examination assessment evaluation follow-up pacemaker device anatomy
+    stable unable limited ssfp tall obese intubated anxious claustrophobic cooperative pregnant
     normal abnormal preserved impaired systolic diastolic thoracic abdominal congenital
     arrhythmia arrhythmias tachycardia bradycardia anaemia anemia hypoxia stroke""".split()  # noqa: SIM905
 )

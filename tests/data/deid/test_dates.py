@@ -35,6 +35,7 @@ SEGMENTS 7/8/12 AND 4-5-10 ARE THIN.
 Mid-wall LGE in AHA 7/8/12.
 LGE in segments 4-5-10 and 11-12-16.
 Segments: 1/2/7 hypokinetic; segments 4, 5 and 10/11/12 normal.
+Basal segments (1/2/6) and mid 7/8/12 are thin.
 Data set 2018 and gen 2020 of the scanner; s/p AVR 2015, MRT 2019.
 Segment 12 may be hypokinetic; 2 OCT scans; 5 sets, 3 gen.
 Matrix 12 10 20, sizes 14 12 10 mm, 10, 12, 14 mm.

@@ -19,6 +19,7 @@ Patient: Hypertrophic cardiomyopathy, NYHA II. Patient: Hypertension, diabetes.
 RE: Viability study. Re: MRI heart. Re: Hypertensive Cardiomyopathy.
 Referred by Cardiology for viability; requested by Oncology. Reviewed by MDT.
 Requested by Haematology and Neurology. Cardiologist: Heart Failure team.
+Patient: Stable. Patient: Claustrophobic. Pt: Unable to lie flat. Tech: Limited by arrhythmia.
 NT-proBNP 12500 Troponin 35. Ferritin: 10500 Normal.
 """.strip().splitlines()
 

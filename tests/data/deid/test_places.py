@@ -13,7 +13,6 @@ from cmrjax.data.deid.text import clean
         ("Lives at 12 HIGH STREET.", "12 HIGH"),
         ("Lives at 12 St. John's Road.", "12 John"),
         ("Lives at 12 Elm Way, 3 Oak Grove, 4 Ash Place, 5 Fir Mews.", "Elm Oak Ash Fir"),
-        ("Lives at 12 Elm Walk or 3 Oak Hill.", "Elm Oak"),
         ("Wohnt Berliner Straße 5, vorher Lange Gasse 7.", "Berliner 5 Lange 7"),
         ("Wohnt Berliner Str. 5 und Karl-Marx-Allee 9.", "Berliner 5 Marx 9"),
         ("Habite 12 avenue Foch et 12 bis rue Hugo.", "12 Foch Hugo"),
@@ -46,6 +45,8 @@ Arrhythmia Clinic, Inherited Cardiac Conditions Clinic and Rapid Access Chest Pa
 Follow-up in the Valve Clinic. Hospital admission in 2019. Hospital Course: stable.
 SCAR CLOSE TO THE VALVE IN 3 MID SEGMENTS CLOSE TO THE APEX.
 12 LEAD ST ELEVATION. 12 Lead ECG. 3 Chamber view, 4 Chamber view.
+Adult Congenital Heart Disease Clinic, EP Clinic, TAVI Clinic, Family Clinic, Obesity Clinic.
+6 Minute Walk Test 420 m; 6 Min Walk distance; 2 Chamber view; Seiten Weg 5 mm.
 Im Klinikum stabil; im Krankenhaus Aufnahme. Das Herzzentrum Status unklar.
 LA28MM, LV45AB, S12AB, T12CH, LA 28 mm, EF55.
 2 place markers, 3 way valve; first place. Physio Ring 32, Carpentier Ring 28 mm.
