@@ -3,7 +3,14 @@
 import re
 
 from cmrjax.data.deid.forms import BLANKS, PROPER, SPACE, UPPER, any_case
-from cmrjax.data.deid.words import AFTER_MR, BEFORE_MR, CLINICAL_WORDS, EPONYMS, GIVEN_NAMES
+from cmrjax.data.deid.words import (
+    AFTER_MR,
+    BEFORE_MR,
+    CLINICAL_WORDS,
+    COMMON_WORDS,
+    EPONYMS,
+    GIVEN_NAMES,
+)
 
 _TITLE = (
     r"(?:[Dd]r|DR|Drs|Dres|[Pp]rof|PROF|[Pp]rofessor|Mr|[Mm]rs|MRS|Ms|Miss|Mx|[Dd]octor|Sir|Rev"
@@ -72,10 +79,18 @@ def is_clinical(word: str) -> bool:
     return word.lower() in CLINICAL_WORDS or bool(_SCIENCE.fullmatch(word))
 
 
+def _is_no_surname(word: str) -> bool:
+    return bool(_SCIENCE.fullmatch(word)) or word.lower() not in COMMON_WORDS | EPONYMS
+
+
 def is_no_person(match: re.Match[str]) -> bool:
-    """Whether what stands where a person should is medicine: every word of it, or a method's."""
+    """Whether what stands where a person should is medicine: every word of it, or a method's.
+
+    One that is a surname, too, is a person alone: "Patient: Root", not "Re: Heart Failure".
+    """
     words = _WORDY.findall(match["who"].replace("\u2019s", "").replace("'s", ""))
-    if all(is_clinical(word) or word in ("and", "und") for word in words):
+    words = [word for word in words if word not in ("and", "und")]
+    if all(map(is_clinical, words)) and any(map(_is_no_surname, words)):
         return True
     after = match.string[match.end() : match.end() + _NEAR]
     return bool(_METHOD.match(after)) and all(word.lower() in EPONYMS for word in words)

@@ -22,9 +22,10 @@ from cmrjax.data.deid.words import (
 _CAPITAL = rf"{UPPER}{LETTER}{{1,40}}"  # bounded: U+FFFD begins a word anywhere
 _TITLE = r"(?:Dr|DR|Prof|PROF|[Dd]octor|[Pp]rofessor|Mr|Mrs|MRS|Ms|Miss)"
 # "L.V. Function" and "U.K. Biobank", but no "L.V. Kowalski".
+_NO_SURNAME = CLINICAL_WORDS - COMMON_WORDS | AFTER_MR
 _ABBREVIATED = (
     r"(?:[LR]\.[ ]?[VA]|U\.[ ]?[KS])\.[ ]?"
-    rf"(?i:(?:{'|'.join(sorted(CLINICAL_WORDS | AFTER_MR))}|\w+(?:ction|sion|graphy|trophy))\b)"
+    rf"(?i:(?:{'|'.join(sorted(_NO_SURNAME))}|\w+(?:ction|sion|graphy|trophy))\b)"
 )
 _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("long_number", re.compile(r"(?<![\w.,])\d{6,}(?![.,]?\d)")),

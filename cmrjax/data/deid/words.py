@@ -93,7 +93,7 @@ CLINICAL_WORDS = frozenset(
     oedema edema myocardial myocardium cardiac heart failure valve valves valvular root
     ventricle ventricles atria atrium septum lv rv la ra lvef rvef lvot rvot ef av lge ecv hcm dcm
     arvc mri cmr ct cmri mdt ecg echo icd tte toe mra mr tavi pci cabg gp ed icu ccu itu nhs
-    service services department dept team unit clinic ward colleagues
+    service services department dept team unit clinic colleagues
     oncologist surgeons geriatrics paediatrics pediatrics orthopaedics obstetrics genetics
     medicine neurosurgery surgery software multidisciplinary myeloma lymphoma sarcoma
     referring ordering requesting reporting reading attending biobank study studies

@@ -19,7 +19,7 @@ Patient: Hypertrophic cardiomyopathy, NYHA II. Patient: Hypertension, diabetes.
 RE: Viability study. Re: MRI heart. Re: Hypertensive Cardiomyopathy.
 Referred by Cardiology for viability; requested by Oncology. Reviewed by MDT.
 Requested by Haematology and Neurology. Cardiologist: Heart Failure team.
-Patient: Stable. Patient: Claustrophobic. Pt: Unable to lie flat. Tech: Limited by arrhythmia.
+Patient: Claustrophobic. Pt: Unable to lie flat. Tech: Limited by arrhythmia.
 NT-proBNP 12500 Troponin 35. Ferritin: 10500 Normal.
 """.strip().splitlines()
 
@@ -43,6 +43,11 @@ def test_findings_come_through(text):
         ("Referred by Cardiology Kowalczyk.", "Kowalczyk"),
         ("Referred by Radiology / Kowalczyk.", "Kowalczyk"),
         ("Referred by A Marino.", "Marino"),
+        ("Reported by Reading", "Reading"),
+        ("Patient: Root", "Root"),
+        ("Patient: Ward", "Ward"),
+        ("Signed: Heart and Tall", "Heart"),
+        ("Seen with L.A. Root.", "Root"),
         ("RE: Kowalczyk, Anna", "Kowalczyk"),
         ("Lives in 12500 Troponin.", "12500"),
         ("Seen with L.V. Kowalski.", "Kowalski"),
