@@ -35,7 +35,8 @@ _OF = r"(?:of |de |del |d['\u2019])?"
 _DAYS = rf"{_DAY}{_NTH}(?:\s?(?:{DASH}|[/&,]|to|and|until|bis|und|et|au|al?|y)\s?{_DAY}{_NTH})?"
 _START = r"(?<![^\W_])"
 _BETWEEN = rf"(?:\s?(?:{DASH}|[-/._,])\s?|\s{{1,2}})?"
-_NO_DIGIT = rf"(?<![\d./])(?<!\d,)(?<!{DASH})"
+_NO_DIGIT = r"(?<![\d./-])"
+_ALONE = rf"{_NO_DIGIT}(?<!\d,){_START}"
 _ANY_YEAR = r"(?:(?:19|20)\d{2}|\d{2})"
 _PARTED = rf"([_,]|{SPACE})"
 _SAME = rf"\s?([/.]|{DASH})\s?"
@@ -61,12 +62,24 @@ DATES: tuple[tuple[str, re.Pattern[str]], ...] = (
         "date",
         re.compile(rf"{_START}{_YEAR}{_PARTED}(?:0[1-9]|1[0-2])\1{_DAY}(?![^\W_]){UNIT}"),
     ),
-    ("date", re.compile(rf"{_NO_DIGIT}{_DAY}{_SAME}{_MON}\s?\1\s?(?P<year>{_ANY_YEAR})\b{UNIT}")),
-    ("date", re.compile(rf"{_NO_DIGIT}{_MON}{_SAME}{_DAY}\s?\1\s?(?P<year>{_ANY_YEAR})\b{UNIT}")),
+    (
+        "date",
+        re.compile(
+            rf"{_NO_DIGIT}{_DAY}{_SAME}{_MON}\s?\1\s?(?P<year>{_ANY_YEAR})\b"
+            rf"(?:\s?{DASH}\s?{_DAY}\1{_MON}\1{_ANY_YEAR}\b|{UNIT})"
+        ),
+    ),
+    (
+        "date",
+        re.compile(
+            rf"{_NO_DIGIT}{_MON}{_SAME}{_DAY}\s?\1\s?(?P<year>{_ANY_YEAR})\b"
+            rf"(?:\s?{DASH}\s?{_MON}\1{_DAY}\1{_ANY_YEAR}\b|{UNIT})"
+        ),
+    ),
     # Marks that part other numbers, too, ask for a whole year.
-    ("date", re.compile(rf"{_NO_DIGIT}{_START}{_DAY}{_PARTED}{_MON}\1{_YEAR}(?![^\W_]){UNIT}")),
-    ("date", re.compile(rf"{_NO_DIGIT}{_START}{_MON}{_PARTED}{_DAY}\1{_YEAR}(?![^\W_]){UNIT}")),
-    ("date", re.compile(rf"(?<![\d./-])(?<!{DASH}){_MON}(?:[/.]|{DASH}){_YEAR}\b")),
+    ("date", re.compile(rf"{_ALONE}{_DAY}{_PARTED}{_MON}\1{_YEAR}(?![^\W_]){UNIT}")),
+    ("date", re.compile(rf"{_ALONE}{_MON}{_PARTED}{_DAY}\1{_YEAR}(?![^\W_]){UNIT}")),
+    ("date", re.compile(rf"{_NO_DIGIT}{_MON}(?:[/.]|{DASH}){_YEAR}\b")),
     ("date", any_case(rf"{_START}{_DAYS}{_BETWEEN}{_OF}{_MONTH}[ ,.-]*{_BETWEEN}{_OF}{_YEAR}")),
     (
         "date",

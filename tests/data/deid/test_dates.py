@@ -14,6 +14,7 @@ March 14-16, 2021|14-16 March 2021|14–16 March 2021|14/15 March 2021|14 to 16 
 14 and 15 Mar|14. bis 16. März 2021|1er février 2020|le 3 août|12 de octubre|14. Dezember 2020
 14-Mar-2021|14/Mar/2021|14_Mar_2021|Mar-2021|Mar_2021|Décembre 2020|14 MAR|Dez. 2019|14.Okt.2019
 14\u00a0March\u00a02021|14\u00a003\u00a02021|14 d'août 2019|Segments 3/4/2019|Aug-14-2021
+01/02/20–14/03/21|01/02/2020-14/03/2021|01.02.20 - 14.03.21
 """.strip().replace("\n", "|").split("|")  # fmt: skip
 
 
