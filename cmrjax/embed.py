@@ -17,7 +17,7 @@ from cmrjax.data.contract import require_same
 from cmrjax.data.records import RecordSource
 from cmrjax.evals.embeddings import clips_of, embed, read_cohort
 from cmrjax.evals.encoder import Encoder
-from cmrjax.evals.origin import Origin, open_origin
+from cmrjax.evals.origin import open_origin, steps_of
 
 SPLITS = ("train", "val", "test")
 LEVELS = ("study", "cine")
@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("is there already", where=str(args.output), fix="give another --output")
     use_compilation_cache()
     origin, source = open_origin(args.workdir, args.model), RecordSource(args.data)
-    encoder = _encoder(origin, args.step)
+    available = steps_of(origin, args.step)
+    encoder = origin.encoder(available[-1] if args.step is None else args.step)
     if origin.contract is not None:
         require_same(source.contract, origin.contract, where=str(args.data))
     else:
@@ -55,17 +56,6 @@ def main(argv: Sequence[str]) -> int:
     write_bytes_atomic(args.output, content.getvalue())
     print(f"{args.output}: {len(rows['study_id'])} rows, z {rows['z'].shape[1]} wide")
     return 0
-
-
-def _encoder(origin: Origin, step: int | None) -> Encoder:
-    available = origin.steps()
-    if not available or (step is not None and step not in available):
-        raise UserError(
-            "no complete checkpoint" if step is None else f"no checkpoint of step {step}",
-            where=str(origin.directory),
-            fix=f"available steps: {available or 'none; run cmrjax train first'}",
-        )
-    return origin.encoder(available[-1] if step is None else step)
 
 
 def _studies(encoder: Encoder, source: RecordSource, batch_size: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cmrjax.core.sections import to_dataclass
 from cmrjax.evals.base import read_rows, rebuild_results
 from cmrjax.evals.config import EvalConfig
 from cmrjax.evals.jobs import Job
-from cmrjax.evals.origin import Origin, WorkdirOrigin, existing, open_origin
+from cmrjax.evals.origin import Origin, WorkdirOrigin, existing, open_origin, steps_of
 from cmrjax.evals.tables import format_rows
 
 POLL_SECONDS = 1.0
@@ -74,13 +74,7 @@ def evaluate(
     use_compilation_cache()
     stop = stop or Stop()
     job = Job(config, origin)
-    available = origin.steps()
-    if not available or (step is not None and step not in available):
-        raise UserError(
-            "no complete checkpoint" if step is None else f"no checkpoint of step {step}",
-            where=str(origin.directory),
-            fix=f"available steps: {available or 'none; run cmrjax train first'}",
-        )
+    available = steps_of(origin, step)
     last = config.schedule == "last_checkpoint"
     wanted = [step] if step is not None else available[-1:] if last else available
     folders = [_evaluate_step(job, s, stop) for s in wanted if not _is_current(job, s)]

@@ -14,6 +14,7 @@ from cmrjax.core.writer import write_bytes_atomic
 from cmrjax.data.card import data_card
 from cmrjax.data.records import RecordSource
 from cmrjax.data.splits import SPLIT_NAMES
+from cmrjax.reporting.counts import Noted, joined, mixed
 from cmrjax.reporting.reasons import meaning
 
 _SPREAD = ("min", "median", "max", "mean", "sd")
@@ -32,7 +33,8 @@ def as_text(card: Mapping[str, Any]) -> str:
         f"source      {card['source']}{' (public)' if card['public'] else ''}; {card['licence']}",
         f"stored      {contract['frames']} x {contract['size']} x {contract['size']} "
         f"{contract['dtype']}, {contract['spacing_mm']} mm"
-        f"{', with masks' if contract['masks'] else ''}",
+        f"{', with masks' if contract['masks'] else ''}"
+        f"{', fading where two phases alone were there' if card['faded'] else ''}",
         f"views       {_line(card['by_view'])}",
         f"studies     {_line(card['by_vendor'])}; {_line(card['by_field_strength'])}",
         f"phases      {_line(card['phases'])}",
@@ -45,7 +47,8 @@ def as_text(card: Mapping[str, Any]) -> str:
         f"removed     {_line(card['deidentified'])}",
         "left out" if card["rejected"] else "left out    none",
         *(_rejected(reason, n) for reason, n in card["rejected"].items()),
-        *_several_ids(card["counts"]),
+        *_noted("reports and tables", joined(card)),
+        *_noted("patients", mixed(card)),
         *_alike(card["near_duplicates"]),
         "labels",
     ]
@@ -69,9 +72,9 @@ def _rejected(reason: str, count: int) -> str:
     return f"  {reason:<30} {count:>8}  {meaning(reason)}".rstrip()
 
 
-def _several_ids(counts: Mapping[str, int]) -> list[str]:
-    several = counts.get("people_with_several_ids", 0)
-    return [f"people with several patient ids: {several}"] if several else []
+def _noted(heading: str, counts: Noted) -> list[str]:
+    lines = [f"  {what:<32} {n:>6}  {text}" for what, n, text in counts]
+    return [heading, *lines] if lines else []
 
 
 def _alike(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -98,6 +101,7 @@ def _write(path: Path, source: RecordSource, card: Mapping[str, Any]) -> None:
         write_bytes_atomic(path, content)
     except OSError as error:
         raise UserError(f"cannot be written: {error.strerror}", where=str(path)) from None
+    print(f"cmrjax inspect: wrote {path}", file=sys.stderr)
 
 
 def main(argv: list[str]) -> int:

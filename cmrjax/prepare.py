@@ -145,7 +145,7 @@ def _run(
 ) -> dict[str, Any]:
     with workers as executor:
         job = _public_job(args) if args.source in PUBLIC else _dicom_job(args, executor, partial)
-        settings = Settings(contract, tuple(sorted(job.label_tasks)), hasher)
+        settings = Settings(contract, tuple(sorted(job.label_tasks)), hasher, args.fade)
         engine.run_studies(
             executor,
             job.studies,
@@ -283,6 +283,7 @@ def _info(
         "public": bool(args.public or args.source in (*PUBLIC, "phantom")),
         "text_source": job.text_source,
         "licence": job.licence,
+        "faded": args.fade,
         "imaging": PUBLIC[args.source].imaging if args.source in PUBLIC else "cine",
         "label_tasks": {task: dict(spec) for task, spec in sorted(job.label_tasks.items())},
         "counts": {

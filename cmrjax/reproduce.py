@@ -34,7 +34,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EXPERIMENTS = ("acdc_transfer", "acdc_pretraining")
 MARK = "reproduce.json"
 # A heart with its right ventricle is wider than the 128 mm of prepare's defaults: 160 mm here. 16
-# frames, as the phantom has: ACDC's two become the first and the middle one, unchanged.
+# frames, as the phantom has: ACDC's two become the first and the middle one, unchanged, and what
+# lies between fades (`--fade`).
 CONTRACT = ("--size", "64", "--spacing", "2.5", "--frames", "16")
 VOLUMES = ("lvedv_ml", "lvesv_ml", "lvef", "rvedv_ml", "rvesv_ml", "rvef", "lv_mass_g")
 
@@ -202,7 +203,7 @@ def commands(
         ]
 
     out = [
-        prepare("--source", "acdc", "--input", scans, output=acdc),
+        prepare("--source", "acdc", "--fade", "--input", scans, output=acdc),
         prepare(
             *("--source", "phantom", "--patients", scale.patients, "--seed", seed), output=phantom
         ),

@@ -36,7 +36,10 @@ def test_json_card(dataset, capsys):
 def test_text_and_pages(dataset, tmp_path, capsys):
     inspect.main([str(dataset), "--output", str(tmp_path / "card.html")])
     inspect.main([str(dataset), "--output", str(tmp_path / "sheet.png")])
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"cmrjax inspect: wrote {tmp_path / n}" for n in ("card.html", "sheet.png")
+    ]
     assert "12 patients, 12 studies, 24 cines" in out
     assert re.search(r"finding +binary +known 12, positive 12\n", out)
     assert re.search(r"lvef +regression +known 0\n", out)
@@ -76,6 +79,15 @@ def test_names_with_control_characters_are_refused(dataset, tmp_path, tasks):
     with pytest.raises(UserError, match="task or class has a control character") as caught:
         inspect.main([str(copy)])
     assert "SECRET" not in str(caught.value)
+
+
+def test_what_found_no_partner_is_counted(dataset):
+    counts = {"reports_without_study": 3, "ids_of_several_people": 2, "labels_without_study": 0}
+    card = data_card(RecordSource(dataset)) | {"counts": counts}
+    text = inspect.as_text(card)
+    assert re.search(r"^reports and tables\n  reports without a study +3  their key", text, re.M)
+    assert re.search(r"^patients\n  patient ids of several people +2  by name", text, re.M)
+    assert "labels without a study" not in text
 
 
 def test_refusals(dataset, tmp_path):

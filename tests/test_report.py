@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from base64 import b64decode, b64encode
 from dataclasses import replace
@@ -340,6 +341,21 @@ def test_a_run_without_evaluations_or_checkpoints(copied):
     assert "No complete checkpoint" in page.text
     assert "No metrics have been written yet" in page.text
     assert "Data card" in page.text
+
+
+def test_one_logged_step_is_a_table_and_no_empty_plots(copied):
+    row = {"step": 10, "loss": 1.25, "logit_scale": 9.5, "grad_norm": 0.5}
+    (copied / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    page = read(copied)
+    assert not [a for a in page.all("img") if "over training" in a.get("alt", "")]
+    assert "Logged at one step, so without a curve" in page.text
+    assert re.search(r"logit scale\s*10\s*9\.5", page.text)
+    with (copied / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 20, "loss": 1.0}) + "\n")
+    page = read(copied)
+    curves = [a["alt"] for a in page.all("img") if "over training" in a.get("alt", "")]
+    assert set(curves) == {"loss over training, last value 1"}
+    assert re.search(r"logit scale\s*10\s*9\.5", page.text)
 
 
 def test_a_run_without_its_dataset(copied):

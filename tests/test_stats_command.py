@@ -45,6 +45,21 @@ def test_two_files_are_paired_by_study(tmp_path, capsys):
     assert "auroc_difference" in out
 
 
+@pytest.mark.parametrize("patients", [4, 3])
+def test_a_row_without_an_interval_has_a_dash(patients, tmp_path, capsys):
+    target, who = [1, 0, 0, 0], np.array([f"p{i % patients}" for i in range(4)])
+    right = predictions("mi", "binary", target=target, prediction=target, patient_id=who)
+    wrong = predictions("mi", "binary", target=target, prediction=[0, 1, 2, 3], patient_id=who)
+    ours, theirs = write(tmp_path / "a.csv", right), write(tmp_path / "b.csv", wrong)
+    main([ours])
+    main([theirs, "--against", ours])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "auroc" in line]
+    assert ["checkpoint", "mi", "auroc", "1.000", "-", "4", "1"] in lines
+    assert [line[2:5] for line in lines if line[2] == "auroc_difference"] == [
+        ["auroc_difference", "-1.000", "-"]
+    ] * 2
+
+
 def test_files_that_do_not_fit_are_one_line_and_exit_2(tmp_path, capsys):
     ours = write(tmp_path / "a.csv", predictions("mi", "binary", target=[0, 1], prediction=[0, 1]))
     flipped = write(

@@ -58,14 +58,13 @@ def run(only: tuple[str, ...] = (), *, data: Path | None = None) -> Iterator[Row
         one = studies.write_one(base / "one", matrix=MATRIX)
         real = _unpacked(data, base / "data") if data else None
         rows: list[tuple[str, Callable[[], Row]]] = [
-            ("reading, phantom", partial(reading_row, paths=one)),
+            ("reading, phantom", partial(reading_row, studies=[one])),
             ("prepare", partial(prepare_row, folder=real or base / "one", scratch=base / "made")),
             ("2 workers", partial(workers_row, files=one, scratch=base / "many")),
             ("memory", partial(memory_row, scratch=base / "long")),
         ]
         if real:
-            paths = sorted(path for path in real.rglob("*") if path.is_file())
-            rows.insert(1, ("reading, Sunnybrook", partial(reading_row, paths=paths)))
+            rows.insert(1, ("reading, Sunnybrook", partial(reading_row, studies=_studies(real))))
             rows[2] = ("prepare, Sunnybrook", rows[2][1])
         for name, row in rows:
             if not only or any(word in name for word in only):
@@ -121,23 +120,36 @@ def _work() -> dict[int, float]:
     return out
 
 
-def reading_row(paths: Sequence[Path]) -> Row:
-    """Headers, groups and pixels of single-frame files."""
+def _studies(folder: Path) -> list[list[Path]]:
+    """The files of each study below a folder."""
+    found, _ = dicom_export.find_studies(folder, None, scratch=folder / "unpacked", workers=1)
+    return [[*map(Path, paths)] for _, paths in found.values()]
+
+
+def reading_row(studies: Sequence[Sequence[Path]]) -> Row:
+    """Headers, groups and pixels of single-frame files, a study at a time.
+
+    Args:
+        studies: the files of each.
+    """
 
     def ours() -> list:
-        images, _ = read_headers(map(str, paths))
-        return [read_stored(cine.images) for cine in cines_of(images)[0]]
+        found = []
+        for paths in studies:
+            images, _ = read_headers(map(str, paths))
+            found += [read_stored(cine.images) for cine in cines_of(images)[0]]
+        return found
 
     def plain() -> list:
-        return [pixels for pixels, _ in plain_ingest.read_cines(paths)]
+        return [pixels for paths in studies for pixels, _ in plain_ingest.read_cines(paths)]
 
-    same = {c.tobytes() for c in ours()} <= {c.tobytes() for c in plain()}
-    if not same:
+    cines = [c.tobytes() for c in ours()]
+    if not {*cines} <= {c.tobytes() for c in plain()}:
         raise RuntimeError("the two readers disagree about the pixels")
     return Row(
         name="",
         reference="pydicom's dcmread and pixel_array, grouped",
-        note=f"{len(paths)} files, the same pixels",
+        note=f"{sum(map(len, studies))} files, {len(cines)} cines, the same pixels",
         **_timed(ours, plain),
     )
 

@@ -223,7 +223,9 @@ def _as_row(item: str | StudyTask) -> str | dict[str, Any]:
 
 
 def _from_row(row: Any) -> str | StudyTask:
-    return row if isinstance(row, str) else StudyTask(**{**row, "paths": tuple(row["paths"])})
+    if isinstance(row, str):
+        return row
+    return StudyTask(**{**row, **{name: tuple(row[name]) for name in ("paths", "shared")}})
 
 
 def _results(folder: Path, count: int, job: _Job) -> Iterator[Any]:

@@ -27,7 +27,7 @@ def data_card(source: RecordSource) -> dict[str, Any]:
     Returns:
         An object of JSON values: 'name', 'source', 'public', 'text_source', 'licence', 'studies',
         'patients', 'cines', 'by_view', 'by_source', 'by_vendor', 'by_field_strength', 'rejected',
-        'counts', 'deidentified', 'splits', 'contract', 'labels', 'reports', 'spacing_mm',
+        'counts', 'deidentified', 'faded', 'splits', 'contract', 'labels', 'reports', 'spacing_mm',
         'gap_mm', 'slices', 'phases', 'crops', 'near_duplicates', 'series'. Vendors and field
         strengths count studies; phases and spacing count cines, as they were scanned; gaps and
         slices count short-axis stacks.
@@ -56,6 +56,7 @@ def data_card(source: RecordSource) -> dict[str, Any]:
         "rejected": info["rejected"],
         "counts": info["counts"],
         "deidentified": info.get("deidentified", {}),
+        "faded": info.get("faded", False),
         "splits": _splits(source, [(s.patient_id, len(s.rows)) for s in grouped]),
         "contract": asdict(source.contract),
         "labels": {

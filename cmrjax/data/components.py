@@ -15,7 +15,8 @@ from cmrjax.data.dicom.shared import Shared
 from cmrjax.data.reasons import CineReason
 
 MIN_PHASES = 6
-_PICTURES = (Component.MAGNITUDE, Component.IN_PHASE, Component.WATER, Component.OUT_PHASE)
+# What looks as a cine does, the best first.
+PICTURES = (Component.MAGNITUDE, Component.IN_PHASE, Component.WATER, Component.OUT_PHASE)
 # Echo times closer than this are one: scanners round them, and choose the shortest anew.
 _SAME_ECHO = 1.15
 # Of the largest echo's images: an echo with fewer is no whole one.
@@ -39,7 +40,7 @@ def why_no_picture(shared: Sequence[Shared]) -> CineReason | None:
     kinds = {said.component for said in shared}
     if Component.VELOCITY in kinds:
         return CineReason.FLOW
-    if kinds.isdisjoint(_PICTURES):
+    if kinds.isdisjoint(PICTURES):
         if Component.PHASE in kinds:
             return CineReason.FLOW
         if Component.REFORMAT in kinds:
@@ -62,7 +63,7 @@ def picture_of(images: Sequence[Image], shared: Sequence[Shared]) -> tuple[Seque
     """
     kinds = {said.component for said in shared}
     if len(kinds) > 1:
-        best = next(kind for kind in _PICTURES if kind in kinds)
+        best = next(kind for kind in PICTURES if kind in kinds)
         images = [image for image in images if image.shared.component is best]
     if len(shared) == 1:
         return images, 0

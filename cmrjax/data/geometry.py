@@ -6,6 +6,8 @@ ImageOrientationPatient: the direction of a row (along which columns grow), then
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -75,7 +77,8 @@ def gap(positions: Sequence[float]) -> float:
     Returns:
         0 for a single slice.
     """
-    return float(np.median(np.diff(sorted(positions)))) if len(positions) > 1 else 0.0
+    steps = [float(b - a) for a, b in pairwise(sorted(positions))]
+    return median(steps) if steps else 0.0
 
 
 def short_axis_like(direction: np.ndarray) -> bool:

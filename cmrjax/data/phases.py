@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
-import numpy as np
-
 from cmrjax.data import views
 from cmrjax.data.components import MIN_PHASES, picture_of, shared_by, why_no_picture
 from cmrjax.data.dicom.image import Image
@@ -88,8 +86,8 @@ def _has_hole(phases: Sequence[Image], time: Callable[[Image], float]) -> bool:
     times = [time(image) for image in phases]
     if any(map(math.isnan, times)) or any(b <= a for a, b in pairwise(times)):
         return False
-    steps = np.diff(times)
-    return bool(steps.max() > _HOLE * (times[-1] - times[0] + np.median(steps)))
+    steps = [b - a for a, b in pairwise(times)]
+    return max(steps) > _HOLE * (times[-1] - times[0] + median(steps))
 
 
 def _beat_of(shared: Sequence[Shared]) -> float:
@@ -100,12 +98,11 @@ def _beat_of(shared: Sequence[Shared]) -> float:
 
 def _first_beat(phases: tuple[Image, ...], beat: float) -> tuple[Image, ...]:
     """Of phases whose times run on over several beats, the first beat: it begins at its R wave."""
-    times = np.array([image.trigger for image in phases])
-    after = times - times.min(initial=np.inf)
-    if not after.max(initial=0.0) > _ONE_BEAT * beat:  # nor where one of them is unknown
+    times = sorted(image.trigger for image in phases)
+    if any(map(math.isnan, times)) or not times[-1] - times[0] > _ONE_BEAT * beat:
         return phases
-    within = after < beat - np.median(np.diff(np.sort(times))) / 2
-    return tuple(phase for phase, kept in zip(phases, within, strict=True) if kept)
+    end = times[0] + beat - median(b - a for a, b in pairwise(times)) / 2
+    return tuple(phase for phase in phases if phase.trigger < end)
 
 
 def _last_round(images: Sequence[Image], beat: float) -> Sequence[Image]:
@@ -167,11 +164,13 @@ def in_order(images: Sequence[Image]) -> tuple[tuple[Image, ...], bool]:
 
 
 def _even(times: Sequence[float]) -> bool:
-    steps = np.diff(times)
-    return bool(steps.max() <= _UNEVEN * np.median(steps))
+    steps = [b - a for a, b in pairwise(times)]
+    return max(steps) <= _UNEVEN * median(steps)
 
 
 def covered_ms(phases: Sequence[Image]) -> float:
     """How much of a cycle phases cover; NaN where not all of their times are known."""
-    times = np.array([image.trigger for image in phases])
-    return float(times.max() - times.min() + np.median(np.diff(np.sort(times))))
+    times = sorted(image.trigger for image in phases)
+    if any(map(math.isnan, times)):
+        return math.nan
+    return times[-1] - times[0] + median(b - a for a, b in pairwise(times))

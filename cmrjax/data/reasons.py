@@ -70,6 +70,7 @@ class Rejected(Exception):  # noqa: N818  (a verdict on a file, counted, not a f
         return str(self.args[0])
 
 
+NO_CYCLE = "no_4d"  # of public datasets that name ED and ES
 MEANINGS = "docs/prepare.md says what each reason means"
 
 
@@ -86,9 +87,12 @@ def advice(counted: Iterable[str]) -> str | None:
         >>> advice(["file.not_mr"]) is None
         True
     """
+    counted = list(counted)
     if any(reason.endswith(Reason.NEEDS_CODECS) for reason in counted):
         return (
             "pip install 'cmrjax[codecs]' reads what needs_extra_codecs counts "
             "(JPEG alone, under the GPL: 'cmrjax[codecs-gpl]')"
         )
+    if any(reason.endswith(NO_CYCLE) for reason in counted):
+        return "give the 4-D files of the whole cycle, or --frames 2 (or --fade between ED and ES)"
     return None

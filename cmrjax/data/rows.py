@@ -120,6 +120,13 @@ def _csv_rows(text: str) -> tuple[list[Numbered], bool]:
             first = columns.index(name) + 1
             raise _Wrong(f"columns {first} and {place + 1} have the same name")
     _check_swallowed(lines, columns, delimiter)
+    for number, cells in enumerate(lines[1:], start=2):
+        if any(cell.strip() for cell in cells[len(columns) :]):  # a text would lose its end
+            count = max(i for i, cell in enumerate(cells, start=1) if cell.strip())
+            raise _Wrong(
+                f"row {number} has {count} cells, the header has {len(columns)}",
+                "quote cells that hold what parts the columns",
+            )
     rows = [
         (number, dict(zip(columns, cells, strict=False)))
         for number, cells in enumerate(lines[1:], start=2)

@@ -9,12 +9,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, pairwise
 from statistics import median
 
 import numpy as np
 
 from cmrjax.data import geometry
+from cmrjax.data.components import PICTURES
 from cmrjax.data.dicom.image import Image
 from cmrjax.data.phases import covered_ms, scan_order
 from cmrjax.data.reasons import CineReason
@@ -108,6 +110,13 @@ def _scanned(cine: Cine) -> tuple:
     return number, said.series_uid, acquisition, scan_order(cine.images[0])
 
 
+def _preferred(cine: Cine) -> tuple:
+    """The key that sorts cines of one slice, the best last: some put components into own series."""
+    said = cine.images[0].shared
+    echo = 0.0 if math.isnan(said.echo_number) else said.echo_number
+    return -PICTURES.index(said.component), -echo, *_scanned(cine)
+
+
 class _Run:
     """Slices that were scanned one after another, on from place to place."""
 
@@ -119,8 +128,9 @@ class _Run:
         """Whether there are enough of them to tell their gap."""
         return len(self.cines) >= _RUN
 
-    @property
+    @cached_property
     def gap(self) -> float:
+        """The distance between neighbouring ones, mm."""
         return geometry.gap([cine.position_mm for cine in self.cines])
 
     @property
@@ -129,21 +139,23 @@ class _Run:
         thickness = self.cines[0].images[0].shared.thickness
         return self.gap > (_HALF_OF_THICKNESS * thickness if thickness > 0 else _HALF_MM)
 
-    @property
+    @cached_property
     def direction(self) -> np.ndarray:
-        return geometry.normal(self.cines[0].images[0].shared.orientation)
+        """The unit normal, `[3]`."""
+        # Not `normal`: of a series the first image alone was held to be an orientation.
+        row, column = np.reshape(self.cines[0].images[0].shared.orientation, (2, 3))
+        across = np.cross(row, column)
+        return across / max(float(np.linalg.norm(across)), 1e-9)
 
     def along(self, direction: np.ndarray) -> np.ndarray:
         """How far the middle of each slice lies along a direction, mm."""
-        middles = []
-        for image in (cine.images[0] for cine in self.cines):
-            plane = geometry.Plane(*map(np.array, (image.position, *_axes(image))))
-            middles.append(plane.to_patient(np.array([image.rows - 1, image.columns - 1]) / 2))
-        return np.array(middles) @ direction
-
-
-def _axes(image: Image) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return image.shared.orientation, image.shared.spacing
+        images = [cine.images[0] for cine in self.cines]
+        corners = np.array([image.position for image in images])
+        axes = np.array([image.shared.orientation for image in images]).reshape(-1, 2, 3)
+        spacing = np.array([image.shared.spacing[::-1] for image in images])
+        last = np.array([(image.columns - 1, image.rows - 1) for image in images])
+        middles = corners + ((last * spacing)[:, :, None] * axes).sum(1) / 2
+        return (middles * direction).sum(1)
 
 
 def _runs(stack: Sequence[Cine]) -> list[list[Cine]]:
@@ -166,10 +178,10 @@ def _runs(stack: Sequence[Cine]) -> list[list[Cine]]:
 
 def _goes_on(places: Sequence[float]) -> bool:
     """Whether the last of some places lies on from those before."""
-    *before, step = np.diff(places)
+    *before, step = (b - a for a, b in pairwise(places))
     if not before:
         return abs(step) > geometry.SAME_POSITION_MM
-    usual = float(np.median(before))
+    usual = median(before)
     return step * usual > 0 and abs(step) > abs(usual) / 2
 
 
@@ -218,7 +230,7 @@ def _number(runs: Sequence[_Run], rejected: Counter[str]) -> list[Cine]:
     stack = [cine for run in runs for cine in run.cines]
     kept = []
     for members in _slices([cine.position_mm for cine in stack], _gap_of(runs)):
-        same = sorted((stack[i] for i in members), key=_scanned)
+        same = sorted((stack[i] for i in members), key=_preferred)
         rejected[CineReason.REPEATED] += len(same) - 1
         kept.append(same[-1])
     gap = geometry.gap([cine.position_mm for cine in kept])

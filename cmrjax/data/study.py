@@ -26,11 +26,13 @@ class Settings:
         contract: what each cine becomes.
         tasks: label tasks, sorted.
         hasher: makes the ids.
+        fade: of two phases alone, a cycle that fades between them is made.
     """
 
     contract: DatasetContract
     tasks: tuple[str, ...]
     hasher: Hasher
+    fade: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class StudyTask:
         labels: task -> number, NaN where unknown.
         split: the official split that its patient is in; empty where there is none.
         facts: what the source's tables say of it, by the source's own names.
+        shared: files of the same patient's other studies that its report is of, too: what they say
+            of people is looked for in it.
     """
 
     study_uid: str
@@ -52,6 +56,7 @@ class StudyTask:
     labels: Mapping[str, float]
     split: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

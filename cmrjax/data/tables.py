@@ -40,6 +40,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """The rows of a table that found their studies, and how many did not.
+
+    Args:
+        rows: study uid -> its rows, where there are any.
+        shared: study uid -> the other studies that a row of its went to.
+        lost: names that are of no study.
+        ambiguous: names that may be of several: their rows are in no study.
+        stripped: of those lost, what would be of a study with zeros before it, or without.
+    """
+
+    rows: Mapping[str, tuple[Row, ...]]
+    shared: Mapping[str, tuple[str, ...]]
+    lost: int
+    ambiguous: int
+    stripped: int
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows that name studies.
 
@@ -58,35 +77,59 @@ class Table:
     decimal_commas: bool = False
 
     def matched(
-        self, studies: Mapping[str, Collection[str]]
-    ) -> tuple[dict[str, tuple[Row, ...]], int]:
+        self,
+        studies: Mapping[str, Collection[str]],
+        one_patient: Callable[[Sequence[str]], bool] = lambda uids: False,
+    ) -> Matched:
         """The rows of each study.
 
-        A row goes to the study of its uid. By the accession number, which studies may share, it
-        goes where it has no uid, or where no row's uid is known: exports often replace them.
+        A row goes to the study of its uid. By the accession number it goes where it has no uid, or
+        where no row's uid is known: exports often replace them. Studies may share the number, as
+        those of one order do; where they are not of one patient, the row goes to none. Nor does it
+        where numbers of several studies differ by zeros before them, which spreadsheets remove.
 
         Args:
             studies: study uid -> its accession numbers.
-
-        Returns:
-            Study uid -> its rows, where there are any; and how many names are of no study.
+            one_patient: whether studies that share a number are all of one patient.
         """
         of: dict[str, list[str]] = {}
+        alike: dict[str, set[str]] = {}
         for uid, accessions in studies.items():
             for accession in {*accessions} - {""}:
                 of.setdefault(accession, []).append(uid)
+                alike.setdefault(_without_zeros(accession), set()).add(uid)
+        asked = {row.accession for row in self.rows if row.study_uid not in studies}
+        clear = {
+            number: alike[_without_zeros(number)] == {*uids}
+            and (len(uids) == 1 or one_patient(uids))
+            for number, uids in of.items()
+            if number in asked
+        }
         replaced = not any(row.study_uid in studies for row in self.rows)
         found: dict[str, list[Row]] = {}
-        lost = set()
+        shared: dict[str, set[str]] = {}
+        lost, ambiguous, stripped = set(), set(), set()
         for row in self.rows:
             uids = [row.study_uid] if row.study_uid in studies else []
-            if not uids and (replaced or not row.study_uid):
+            if not uids and (replaced or not row.study_uid) and row.accession:
                 uids = of.get(row.accession, [])
+                if uids and not clear[row.accession]:
+                    ambiguous.add(row.name)
+                    continue
+                if not uids and _without_zeros(row.accession) in alike:
+                    stripped.add(row.name)
             for uid in uids:
                 found.setdefault(uid, []).append(row)
+                shared.setdefault(uid, set()).update(u for u in uids if u != uid)
             if not uids:
                 lost.add(row.name)
-        return {uid: tuple(rows) for uid, rows in found.items()}, len(lost)
+        return Matched(
+            {uid: tuple(rows) for uid, rows in found.items()},
+            {uid: tuple(sorted(others)) for uid, others in shared.items() if others},
+            len(lost),
+            len(ambiguous),
+            len(stripped),
+        )
 
     def with_cells(
         self, columns: Sequence[str], change: Callable[[Mapping[str, str]], Mapping[str, str]]
@@ -127,6 +170,11 @@ def read_table(path: Path, *, where: str) -> Table:
     if not table.rows:
         raise UserError(f"no row has a {' or '.join(table.keys)}", where=where)
     return table
+
+
+def _without_zeros(accession: str) -> str:
+    """A number as a spreadsheet keeps it; what holds more than digits stays as it is."""
+    return accession.lstrip("0") if accession.isdigit() else accession
 
 
 def make_table(

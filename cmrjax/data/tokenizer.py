@@ -67,7 +67,8 @@ def train_tokenizer(
         min_patients: a word seen in the reports of fewer patients does not enter.
 
     Raises:
-        UserError: no word is shared by `min_patients` patients.
+        UserError: no word is shared by `min_patients` patients; says whether there is no text, or
+            that of too few.
     """
     tokenizer = _empty()
     patients: dict[str, set[str]] = defaultdict(set)
@@ -78,11 +79,7 @@ def train_tokenizer(
             counts[word] += 1
     kept = sorted(word for word in counts if len(patients[word]) >= min_patients)
     if not kept:
-        raise UserError(
-            f"no word occurs in the reports of {min_patients} training patients",
-            where="tokenizer",
-            fix="prepare the dataset with --reports, or give config.text.vocabulary",
-        )
+        raise _no_words(len(set().union(*patients.values())), min_patients)
     # The trainer numbers letters in the order of a hash table, and breaks ties by number. Named
     # beforehand in sorted order, they leave it nothing to choose: equal text, equal vocabulary.
     letters = sorted({*_LETTERS, *(letter for word in kept for letter in word)})
@@ -93,6 +90,25 @@ def train_tokenizer(
     )
     tokenizer.train_from_iterator((word for word in kept for _ in range(counts[word])), trainer)
     return _empty(tokenizer.get_vocab())
+
+
+def _no_words(patients: int, needed: int) -> UserError:
+    """Why no vocabulary can be made of the text of so many patients."""
+    if not patients:
+        return UserError(
+            "no training patient has a report with text in the sections that are read",
+            where="tokenizer",
+            fix="prepare the dataset with --reports, or name other config.data.report_sections",
+        )
+    if patients < needed:
+        who = "1 training patient has" if patients == 1 else f"{patients} training patients have"
+        problem = f"only {who} a report, and a word enters the "
+        problem += f"vocabulary when {needed} share it"
+    else:
+        problem = f"none of the {patients} training patients' words is shared by {needed} of them"
+    return UserError(
+        problem, where="tokenizer", fix="prepare more patients, or give config.text.vocabulary"
+    )
 
 
 def words(tokenizer: Tokenizer, sentence: str) -> list[str]:

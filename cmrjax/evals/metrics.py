@@ -1,7 +1,9 @@
 """From predictions to rows: which statistics each kind of task gets, with which interval.
 
-One study a patient: DeLong on the logit scale for the AUROC, Wilson for proportions. Otherwise, and
-for everything else: BCa bootstrap over patients (`stats.bootstrap`).
+AUROC, accuracies and recalls have closed forms by patient (`closed_forms`), which have a width also
+where every case is right; everything else, and an AUROC over pooled folds that does not separate
+the classes, has the BCa bootstrap over patients (`stats.bootstrap`), and no interval where its
+resamples do not vary.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmrjax.evals import stats
+from cmrjax.evals import closed_forms, stats
 from cmrjax.evals.base import Row
 from cmrjax.evals.predictions import Predictions
 from cmrjax.evals.stats import Interval, Statistic
 
 RECALL_AT = (1, 5, 10)
+_RECALLS = {f"recall_at_{k}": k for k in RECALL_AT}
 Builder = Callable[[Predictions], Statistic]
 
 
@@ -50,13 +53,12 @@ METRICS: dict[str, dict[str, Builder]] = {
         "r": lambda p: stats.r_statistic(p.target, p.prediction),
     },
     "share": {"share_inside": lambda p: stats.mean_statistic(p.prediction)},
-    "rank": {f"recall_at_{k}": _recall_at(k) for k in RECALL_AT}
+    "rank": {name: _recall_at(k) for name, k in _RECALLS.items()}
     | {"median_rank": lambda p: stats.median_statistic(p.prediction)},
 }
 # Compared with the untrained network, and with the trivial answer as a ratio, without being asked.
 _COMPARED = {"regression": "mae", "share": "share_inside"}
 _FIXED = ("trivial", "centre")  # answers without a look at the case
-PROPORTIONS = frozenset({"accuracy", *(f"recall_at_{k}" for k in RECALL_AT)})
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,41 @@ def _interval(p: Predictions, metric: str, build: Builder, how: Resampling) -> I
     if p.kind in ("binary", "probability") and not _has_both(p):
         return stats.UNDEFINED
     patients, codes = np.unique(p.patient_id, return_inverse=True)
-    if len(patients) == n and metric == "auroc" and p.stratum is None:
-        return stats.delong_interval(p.target, p.prediction)
-    if len(patients) == n and metric in PROPORTIONS:
-        return stats.wilson_interval(round(stats.estimate(build(p), n) * n), n)
+    if (interval := _closed_form(p, metric, codes)) is not None:
+        return interval
     statistic = stats.by_patient(build(p), codes)
     return stats.bootstrap(
         statistic, n_patients=len(patients), n_bootstrap=how.n_bootstrap, seed=how.seed
     )
+
+
+def _closed_form(p: Predictions, metric: str, patients: np.ndarray) -> Interval | None:
+    """The interval of a metric that has one in closed form; None where a bootstrap has to do."""
+    if metric in _RANKING:
+        value = stats.estimate(_RANKING["auroc"](p), len(p.target))
+        if value in (0.0, 1.0):
+            return _separated(p, metric, value, patients)
+        if metric == "auroc" and p.stratum is None:
+            return closed_forms.auroc_interval(p.target, p.prediction, patients)
+    if metric == "balanced_accuracy":
+        return closed_forms.class_mean_interval(p.target, _hits(p), patients)
+    if metric == "accuracy":
+        return closed_forms.proportion_interval(_hits(p), patients)
+    if metric in _RECALLS:
+        return closed_forms.proportion_interval(p.prediction <= _RECALLS[metric], patients)
+    return None
+
+
+def _separated(p: Predictions, metric: str, auroc: float, patients: np.ndarray) -> Interval:
+    """Where no positive and negative change places, neither do they in a resample."""
+    if metric == "auprc":
+        value = stats.estimate(_RANKING["auprc"](p), len(p.target))
+        return Interval(value, np.nan, np.nan)
+    ranked = np.ones(len(p.target), bool)
+    if (folds := p.stratum) is not None:  # a fold of a single class ranks nothing
+        both = np.intersect1d(folds[p.target == 1], folds[p.target == 0])
+        ranked = np.isin(folds, both)
+    return closed_forms.separated_interval(auroc, p.target[ranked], patients[ranked])
 
 
 def _has_both(p: Predictions) -> bool:

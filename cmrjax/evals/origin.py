@@ -201,6 +201,22 @@ def open_origin(workdir: Path | None, model: Path | None) -> Origin:
     return WorkdirOrigin(existing(workdir, "workdir"))
 
 
+def steps_of(origin: Origin, step: int | None = None) -> list[int]:
+    """The steps that there are, ascending.
+
+    Raises:
+        UserError: there is none, or not the one that is asked for.
+    """
+    available = origin.steps()
+    if not available or (step is not None and step not in available):
+        raise UserError(
+            "no complete checkpoint" if step is None else f"no checkpoint of step {step}",
+            where=str(origin.directory),
+            fix=f"available steps: {available or 'none; run cmrjax train first'}",
+        )
+    return available
+
+
 def existing(directory: Path, what: str) -> Path:
     """The directory, if it is one.
 

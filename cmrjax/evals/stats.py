@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # weights [b, n] -> values [b]
 
@@ -201,7 +200,8 @@ def bootstrap(
 
     Resamples in which the statistic is undefined (a task left without a positive or a negative) are
     dropped, so a macro average always averages the same tasks: the interval is conditional on every
-    task being defined. When more than half are dropped no interval is given.
+    task being defined. When more than half are dropped no interval is given, and none where the
+    resamples do not vary: that says nothing about patients who were not seen.
 
     Args:
         statistic: a function of patient weights `[b, p]`.
@@ -210,7 +210,7 @@ def bootstrap(
         seed: of the resampling; equal seeds draw equal patients, so that intervals are paired.
 
     Returns:
-        The estimate and its 95 % interval.
+        The estimate and its 95 % interval, NaN where there is none.
 
     Reference:
         Efron, Better bootstrap confidence intervals, JASA 1987.
@@ -225,6 +225,8 @@ def bootstrap(
     if 2 * len(replicates) < n_bootstrap:
         return Interval(value, np.nan, np.nan)
     low, high = _bca_bounds(value, replicates, _jackknife(statistic, n_patients))
+    if high - low <= 1e-9 * (1 + abs(value)):
+        return Interval(value, np.nan, np.nan)
     return Interval(value, low, high)
 
 
@@ -269,63 +271,3 @@ def _bca_bounds(value: float, replicates: np.ndarray, jackknife: np.ndarray) -> 
         tail = ndtr(bias + z / (1 - acceleration * z))
     low, high = np.quantile(replicates, tail)
     return float(low), float(high)
-
-
-# --- closed forms, for one study a patient -------------------------------------------------------
-
-
-def delong_variance(target: np.ndarray, score: np.ndarray) -> float:
-    """DeLong's variance of the AUROC; NaN with fewer than two of either class.
-
-    Args:
-        target: `[n]` of 0 and 1.
-        score: `[n]`.
-
-    Reference:
-        DeLong, DeLong, Clarke-Pearson, Biometrics 1988; ranks after Sun and Xu, IEEE SPL 2014.
-    """
-    positive, negative = score[np.asarray(target) == 1], score[np.asarray(target) == 0]
-    m, n = len(positive), len(negative)
-    if m < 2 or n < 2:
-        return float("nan")
-    ranks = rankdata(np.r_[positive, negative])
-    of_positive = (ranks[:m] - rankdata(positive)) / n
-    of_negative = 1 - (ranks[m:] - rankdata(negative)) / m
-    return float(np.var(of_positive, ddof=1) / m + np.var(of_negative, ddof=1) / n)
-
-
-def delong_interval(target: np.ndarray, score: np.ndarray) -> Interval:
-    """AUROC with DeLong's interval on the logit scale, for independent cases.
-
-    It covers better than percentiles of a bootstrap below some hundred cases. Where the classes are
-    separated (AUROC 0 or 1) the variance is zero, and the bound is that of a proportion without a
-    single failure among the cases of the rarer class (Clopper-Pearson): wide on purpose.
-    """
-    value = estimate(auroc_statistic(target, score), len(target))
-    variance = delong_variance(target, score)
-    if np.isnan(value) or np.isnan(variance):
-        return Interval(value, np.nan, np.nan)
-    rarer = int(min(np.sum(target == 1), np.sum(target == 0)))
-    bound = ((1 - LEVEL) / 2) ** (1 / rarer)
-    if value >= 1.0:
-        return Interval(value, bound, 1.0)
-    if value <= 0.0:
-        return Interval(value, 0.0, 1 - bound)
-    centre = np.log(value / (1 - value))
-    half = ndtri((1 + LEVEL) / 2) * np.sqrt(variance) / (value * (1 - value))
-    low, high = 1 / (1 + np.exp(-np.array([centre - half, centre + half])))
-    return Interval(value, float(low), float(high)) if half > 0 else Interval(value, value, value)
-
-
-def wilson_interval(hits: int, n: int) -> Interval:
-    """A proportion with Wilson's score interval, for independent cases.
-
-    Reference:
-        Wilson, JASA 1927.
-    """
-    if n == 0:
-        return UNDEFINED
-    p, z2 = hits / n, float(ndtri((1 + LEVEL) / 2)) ** 2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return Interval(p, float(max(0.0, centre - half)), float(min(1.0, centre + half)))

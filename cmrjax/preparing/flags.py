@@ -11,6 +11,7 @@ from cmrjax.data.contract import DTYPES
 from cmrjax.data.sources.table import PUBLIC
 from cmrjax.data.splits import FRACTIONS
 
+_TWO_PHASES = ("acdc", "mnms", "mnms2")
 _RANGES = {
     "workers": (1, 4096),
     "size": (8, 2048),  # a cine of 16-bit pixels is 2 GB then, by 256 frames
@@ -43,6 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--size", type=int, help="rows and columns stored (default 64)")
     add("--spacing", type=float, help="mm between pixels (default 2.5)")
     add("--frames", type=int, help="frames a cycle (default 16; acdc 2, emidec 1)")
+    add(
+        "--fade",
+        action="store_true",
+        help="acdc, mnms, mnms2: where ED and ES alone are there, --frames fade between them",
+    )
     add("--dtype", choices=DTYPES, help="stored pixels (default uint8)")
     add(
         "--contract",
@@ -109,6 +115,8 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--max-rejected {args.max_rejected} is not a share from 0 to 1")
     if min(args.fractions) < 0 or not math.isclose(sum(args.fractions), 1, abs_tol=1e-6):
         raise UserError("--fractions must be shares that sum to 1")
+    if args.fade and args.source not in _TWO_PHASES:
+        raise UserError(f"--fade is for {', '.join(_TWO_PHASES)}", fix="leave it out")
     if args.beam_options is not None and args.runner != "beam":
         raise UserError("--beam-options without --runner beam")
     if args.input is not None and args.output.resolve().is_relative_to(args.input.resolve()):

@@ -50,6 +50,7 @@ def asked(args: argparse.Namespace, contract: DatasetContract) -> dict[str, str]
     parts |= {
         "--source": args.source,
         "--public": args.public,
+        "--fade": args.fade,
         "--fractions": args.fractions,
         "--split-seed": args.split_seed,
         "version of cmrjax": __version__,

@@ -48,7 +48,11 @@ def build_page(run: Run) -> Page:
     card, sheet, cohorts = _data_part(run, missing)
     neighbours, queries = _similar_part(run, cohorts, missing)
     curves = figures.training_curves(run.metrics)
-    if not curves:
+    single = [
+        (name.replace("_", " "), str(step), f"{value:.4g}")
+        for name, step, value in figures.single_values(run.metrics)
+    ]
+    if not curves and not single:
         missing["training"] = "No metrics have been written yet."
     if not run.rows:
         missing["results"] = "No evaluation has finished yet. Run cmrjax evaluate, then this again."
@@ -61,6 +65,7 @@ def build_page(run: Run) -> Page:
         card=card,
         sheet=sheet,
         curves=[*curves, *filter(None, [figures.progress(run.history)])],
+        single_values=single,
         curve_terms=_curve_terms(run),
         results=_results(run),
         encoders=_encoders(run),

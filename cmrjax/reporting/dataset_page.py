@@ -9,6 +9,7 @@ from cmrjax.data.splits import SPLIT_NAMES
 from cmrjax.reporting import words
 from cmrjax.reporting.cines import data_uri
 from cmrjax.reporting.contact_sheet import COLOURS, ViewSheet
+from cmrjax.reporting.counts import joined, mixed
 from cmrjax.reporting.datacard import CONTRACT_MEANING
 from cmrjax.reporting.html import render_template
 from cmrjax.reporting.reasons import counted, meaning
@@ -77,7 +78,7 @@ def render(card: Mapping[str, Any], sheets: Sequence[ViewSheet]) -> bytes:
         title=card["name"],
         facts=_facts(card),
         notices=_notices(card),
-        sheets=[(_heading(sheet), _picture(sheet)) for sheet in sheets],
+        sheets=[(_heading(sheet, card["by_view"]), _picture(sheet)) for sheet in sheets],
         legend=_legend(sheets),
         counts=_counts(card),
         spreads=_spreads(card),
@@ -86,6 +87,8 @@ def render(card: Mapping[str, Any], sheets: Sequence[ViewSheet]) -> bytes:
         rejected=[
             (reason, n, counted(reason), meaning(reason)) for reason, n in card["rejected"].items()
         ],
+        joined=joined(card),
+        several_ids=bool(card["counts"].get("people_with_several_ids")),
         contract=[
             (name, _plain(card["contract"][name]), text) for name, text in CONTRACT_MEANING.items()
         ],
@@ -95,6 +98,8 @@ def render(card: Mapping[str, Any], sheets: Sequence[ViewSheet]) -> bytes:
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     contract = card["contract"]
     stored = f"{contract['frames']} frames of {contract['size']} x {contract['size']} pixels"
+    if card["faded"]:
+        stored += " (fading where two phases alone were there)"
     return [
         ("source", card["source"]),
         ("licence", card["licence"]),
@@ -112,18 +117,17 @@ def _notices(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         across = sum(pair["split_a"] != pair["split_b"] for pair in pairs)
         text = "Some studies of different patients look alike, and may be one scan. Pairs listed "
         out.append(("data", f"{text}below: {len(pairs)}, {across} of them across splits."))
-    if n := card["counts"].get("people_with_several_ids"):
-        text = "People (by name and birth date) under several patient ids, who count as several"
-        out.append(("data", f"{text} patients, perhaps in different splits: {n}."))
+    out += [("data", f"{what.capitalize()}: {n} ({text}).") for what, n, text in mixed(card)]
     if n := card["crops"]["at_the_middle"]:
         out.append(("data", f"No heart was found by its motion in {n} of {card['cines']} cines."))
     return out
 
 
-def _heading(sheet: ViewSheet) -> str:
+def _heading(sheet: ViewSheet, by_view: Mapping[str, int]) -> str:
+    """`SAX: 11 of 46 cines`: how many of a view the picture shows."""
     view = "view unknown" if sheet.view == "unknown" else sheet.view.upper()
-    drawn = f", {sheet.contoured} of them with contours" if sheet.contoured else ""
-    return f"{view}: {sheet.shown} cines{drawn}"
+    drawn = f", {sheet.contoured} of these with contours" if sheet.contoured else ""
+    return f"{view}: {sheet.shown} of {by_view[sheet.view]} cines{drawn}"
 
 
 def _picture(sheet: ViewSheet) -> str:

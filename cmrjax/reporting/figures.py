@@ -90,15 +90,35 @@ def _colour(encoder: str) -> str:
 
 
 def training_curves(metrics: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    """One panel a metric of `metrics.jsonl`, the loss first."""
+    """One panel a metric of `metrics.jsonl` that was logged at several steps, the loss first."""
+    logged = _logged(metrics)
+    order = [name for name, points in logged.items() if len({step for step, _ in points}) > 1]
+    return [_curve(logged[name], name) for name in order[:MAX_CURVES]]
+
+
+def single_values(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float]]:
+    """(metric, step, value) of those that were logged at one step alone: a line needs two."""
+    return [
+        (name, *points[-1])
+        for name, points in _logged(metrics).items()
+        if len({step for step, _ in points}) == 1
+    ]
+
+
+def _logged(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """(step, value) of each metric, the loss first."""
     names = {k for row in metrics for k, v in row.items() if isinstance(v, int | float)}
     order = [n for n in _SHOWN_METRICS if n in names]
     order += sorted(names - set(order) - _NOT_CURVES)
-    return [_curve(metrics, name) for name in order[:MAX_CURVES]]
+    return {
+        name: [
+            (row["step"], row[name]) for row in metrics if isinstance(row.get(name), int | float)
+        ]
+        for name in order
+    }
 
 
-def _curve(metrics: Sequence[Mapping[str, Any]], name: str) -> Plot:
-    points = [(row["step"], row[name]) for row in metrics if isinstance(row.get(name), int | float)]
+def _curve(points: Sequence[tuple[int, float]], name: str) -> Plot:
     step, value = np.array(points, float).T
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(3.3, 2.2, (0.6, 0.42, 0.12, 0.3))

@@ -49,7 +49,8 @@ class Page:
         card: the data card.
         sheet: (row, view) of the contact sheet.
         curves: training curves.
-        curve_terms: (name, meaning) of them.
+        single_values: (name, step, value) of metrics that were logged once, which have no curve.
+        curve_terms: (name, meaning) of both.
         results: one part an evaluator.
         encoders: (name, meaning) of each encoder in the results.
         neighbours: queries with their neighbours.
@@ -69,6 +70,7 @@ class Page:
     card: DataCard | None
     sheet: Sequence[tuple[int, str]]
     curves: Sequence[Plot]
+    single_values: Sequence[tuple[str, str, str]]
     curve_terms: Sequence[tuple[str, str]]
     results: Sequence[Section]
     encoders: Sequence[tuple[str, str]]

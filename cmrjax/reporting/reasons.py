@@ -62,6 +62,7 @@ _MEANING = {
     "not_in_table": "not named by the dataset's table",
     "without_images": "has contours, but no images",
     "no_phases": "end-diastole and end-systole are not known",
+    "no_4d": "only end-diastole and end-systole are there, and more than two frames were asked for",
     "bad_nifti": "its NIfTI file cannot be read",
     "shapes_differ": "image and mask have different shapes",
     "unknown_class": "its mask has a class that the dataset does not define",

@@ -42,7 +42,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired difference or a ratio; `beyond` where its interval leaves out no difference."""
+    """A paired difference or a ratio; `beyond` where its interval leaves out no difference.
+
+    Without an interval, or with one that is a point (older results have such), nothing is beyond.
+    """
 
     sides: str
     name: str
@@ -198,7 +201,7 @@ def _comparison(row: Row) -> Comparison:
         value=words.number(row.value, row.metric),
         interval=words.interval(row),
         n=str(row.n),
-        beyond=low is not None and high is not None and not low <= none <= high,
+        beyond=low is not None and high is not None and low < high and not low <= none <= high,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from cmrjax.evals import stats
+from cmrjax.evals import closed_forms, stats
 from cmrjax.evals.linear_probe import ProbeData, probe_binary
 
 FOLDS = 5
@@ -99,7 +99,7 @@ def shortcut_rows(export: Path, *, seed: int = 0) -> list[dict]:
 
 def _row(task: str, target: np.ndarray, score: np.ndarray, family: int) -> dict:
     value = stats.estimate(stats.auroc_statistic(target, score), len(target))
-    spread = np.sqrt(stats.delong_variance(target, score))
+    spread = np.sqrt(closed_forms.auroc_variance(target, score, np.arange(len(target))))
     wide = _normal_quantile(1 - 0.025 / family)
     return {
         "task": task,

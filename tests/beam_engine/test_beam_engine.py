@@ -120,7 +120,7 @@ def test_what_one_engine_began_another_ends(given, dataset, tmp_path, monkeypatc
     left = tmp_path / "dataset.partial"
     assert not (left / "beam").exists()
     done = list(kept)
-    assert 4 <= len(done) <= 8
+    assert 1 <= len(done) <= 8  # studies go to workers one by one
     assert len(list((left / "studies").glob("*.json"))) == len(done)
     made = run(given, tmp_path / "dataset", "--runner", second, "--workers", "1")
     assert made == dataset

@@ -47,19 +47,20 @@ def test_a_long_study_has_its_images_at_places_of_their_own(files, tmp_path):
 
 def test_rows_are_measured(files, tmp_path):
     rows = [
-        ingest.reading_row(files),
+        ingest.reading_row([files]),
         ingest.prepare_row(files[0].parent, tmp_path / "made"),
     ]
     for row in rows:
         assert row.speedup
         assert row.extra["cpu_speedup"] > 0
+    assert f"{len(files)} files, 3 cines" in rows[0].note
     assert "3 cines" in rows[1].note
 
 
 def test_readers_that_disagree_are_an_error(files, monkeypatch):
     monkeypatch.setattr(plain_ingest, "read_cines", lambda paths: [])
     with pytest.raises(RuntimeError, match="disagree"):
-        ingest.reading_row(files)
+        ingest.reading_row([files])
 
 
 def test_data_is_for_this_suite(tmp_path, capsys):
@@ -68,10 +69,11 @@ def test_data_is_for_this_suite(tmp_path, capsys):
     assert "--data is a folder" in capsys.readouterr().err
 
 
-def test_the_command_prints_its_rows(monkeypatch, capsys, tmp_path):
+def test_the_command_prints_its_rows(files, monkeypatch, capsys):
+    data = files[0].parent
     row = ingest.Row(name="x", reference="y", ours_s=1.0, reference_s=2.0)
-    monkeypatch.setattr(ingest, "reading_row", lambda paths: row)
-    assert run("bench", ["ingest", "--json", "--only", "reading", "--data", str(tmp_path)]) == 0
+    monkeypatch.setattr(ingest, "reading_row", lambda studies: row)
+    assert run("bench", ["ingest", "--json", "--only", "reading", "--data", str(data)]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert (first["name"], second["name"]) == ("reading, phantom", "reading, Sunnybrook")
     assert first["speedup"] == 2.0

@@ -103,3 +103,20 @@ def test_a_few_slices_do_not_replace_a_stack(tmp_path):
     write(tmp_path, TEN)
     write(tmp_path, [3.0, 35.0, 67.0], series=2)
     assert found(tmp_path) == (list(TEN), {8.0}, {"repeated": 3})
+
+
+@pytest.mark.parametrize(
+    ("best", "other"),
+    [
+        ({"ImageType": ["DERIVED", "PRIMARY", "W"]}, {"ImageType": ["DERIVED", "PRIMARY", "OP"]}),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M"]}, {"ImageType": ["DERIVED", "PRIMARY", "W"]}),
+        ({"EchoNumbers": 1}, {"EchoNumbers": 2}),
+    ],
+)
+def test_of_components_in_series_of_their_own_the_best_stays(tmp_path, best, other):
+    write(tmp_path, TEN[:2], series=1, **best)
+    write(tmp_path, TEN[:2], series=2, **other)
+    assert found(tmp_path) == (list(TEN[:2]), {8.0}, {"repeated": 2})
+    images = (i for p in tmp_path.rglob("*.dcm") for i in read_images(str(p)))
+    kept = cines_of(images)[0]
+    assert {c.images[0].shared.series_number for c in kept} == {1}

@@ -117,6 +117,16 @@ def test_a_folder_of_texts(tmp_path):
         ),
         ("t.csv", "SECRET,accession_number,SECRET\n1,2,3\n", "columns 1 and 3 have the same"),
         ("t.csv", "accession_number,Accession Number\n1,2\n", "columns 1 and 2 have the same"),
+        (
+            "t.csv",
+            "accession_number,report\n1,fine, heart of SECRET, normal\n",
+            "row 2 has 4 cells, the header has 2",
+        ),
+        (
+            "t.csv",
+            "accession_number;report\n1;fine;;\n2;fine; SECRET;;\n",
+            "row 3 has 3 cells, the header has 2",
+        ),
     ],
 )
 def test_wrong_tables_are_refused_without_quoting_them(tmp_path, name, text, message):
@@ -191,6 +201,11 @@ def test_columns_without_a_name_may_be_many_and_are_left_out(tmp_path):
     assert [dict(row.cells) for row in found.rows] == [{"n": "2"}]
 
 
+def test_empty_cells_beyond_the_header_are_nothing(tmp_path):
+    found = table(tmp_path, "accession_number,n\n1,2,, \n3\n")
+    assert [dict(row.cells) for row in found.rows] == [{"n": "2"}, {}]
+
+
 def test_an_object_within_a_row_has_columns_of_its_own(tmp_path):
     row = {"accession_number": "1", "a": {"b": {"c": 1}, "d": None}, "e": [{"f": 1}], "g": {}}
     found = table(tmp_path, json.dumps(row), "t.jsonl")
@@ -200,10 +215,15 @@ def test_an_object_within_a_row_has_columns_of_its_own(tmp_path):
 STUDIES = {"1.1": ("A1", "A2"), "1.2": ("B", ""), "1.3": ("B",), "1.4": ()}
 
 
-def of_studies(tmp_path, lines):
+def match(tmp_path, lines, studies, one_patient):
     head = "study_instance_uid,accession_number,n\n"
-    found, lost = table(tmp_path, head + "\n".join(lines) + "\n").matched(STUDIES)
-    return {uid: [row.cells["n"] for row in rows] for uid, rows in found.items()}, lost
+    found = table(tmp_path, head + "\n".join(lines) + "\n").matched(studies, lambda _: one_patient)
+    return {uid: [row.cells["n"] for row in rows] for uid, rows in found.rows.items()}, found
+
+
+def of_studies(tmp_path, lines):
+    cells, found = match(tmp_path, lines, STUDIES, one_patient=True)
+    return cells, found.lost
 
 
 def test_a_row_is_matched_by_either_key(tmp_path):
@@ -215,6 +235,24 @@ def test_a_row_is_matched_by_either_key(tmp_path):
     assert of_studies(tmp_path, ["1.4,,a", "9.9,A1,b"]) == ({"1.4": ["a"]}, 1)
     # Where no uid is known they were replaced.
     assert of_studies(tmp_path, ["9.9,A1,a", "9.8,C,b"]) == ({"1.1": ["a"]}, 1)
+
+
+def test_a_number_of_several_peoples_studies_decides_nothing(tmp_path):
+    lines = [",B,a", ",A1,b", "1.2,B,c"]
+    cells, found = match(tmp_path, lines, STUDIES, one_patient=False)
+    assert cells == {"1.1": ["b"], "1.2": ["c"]}
+    assert (found.lost, found.ambiguous, found.shared) == (0, 1, {})
+    cells, found = match(tmp_path, lines, STUDIES, one_patient=True)
+    assert cells == {"1.1": ["b"], "1.2": ["a", "c"], "1.3": ["a"]}
+    assert (found.ambiguous, found.shared) == (0, {"1.2": ("1.3",), "1.3": ("1.2",)})
+
+
+def test_numbers_that_a_spreadsheet_took_zeros_from(tmp_path):
+    studies = {"1.1": ("0001234",), "1.2": ("1234",), "1.3": ("0077",), "1.4": ("0A", "A")}
+    lines = [",1234,a", ",0001234,b", ",77,c", ",A,d", "1.2,1234,e", ",9,f", ",00,g"]
+    cells, found = match(tmp_path, lines, studies, one_patient=True)
+    assert cells == {"1.2": ["e"], "1.4": ["d"]}
+    assert (found.lost, found.ambiguous, found.stripped) == (3, 2, 1)
 
 
 def test_missing_files_and_empty_folders_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 """The vocabulary: equal for equal text, nothing that one patient alone wrote, typed refusals."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +76,23 @@ def test_sentences_become_ids_with_a_start_cut_and_padded():
     assert wordpiece.encode(tokenizer, [], max_tokens=6).shape == (0, 6)
 
 
-def test_text_without_shared_words_is_refused():
-    for sentences in ([], [("p0", "Alone here.")] * 50):
-        with pytest.raises(UserError, match="no word occurs in the reports of 5"):
-            wordpiece.train_tokenizer(sentences, vocabulary_size=100)
+@pytest.mark.parametrize(
+    ("patients", "says"),
+    [
+        (0, "no training patient has a report .*--reports"),
+        (1, "only 1 training patient has a report, .* when 5 share it.*more patients"),
+        (4, "only 4 training patients have a report, .* when 5 share it.*more patients"),
+        (6, "none of the 6 training patients' words is shared by 5 of them.*vocabulary"),
+    ],
+)
+def test_text_without_shared_words_is_refused_with_what_is_true(patients, says):
+    sentences = [(f"p{i}", f"Alone{'abcdef'[i]} here{'abcdef'[i]}") for i in range(patients)]
+    if patients == 4:  # all alike, and still too few
+        sentences = [(f"p{i}", "No effusion.") for i in range(patients)] * 9
+    with pytest.raises(UserError) as caught:
+        wordpiece.train_tokenizer(sentences, vocabulary_size=100)
+    assert re.search(says, str(caught.value)), str(caught.value)
+    assert ("--reports" in str(caught.value)) == (patients == 0)
 
 
 def test_a_saved_tokenizer_comes_back(tmp_path):

@@ -59,24 +59,61 @@ def test_a_task_without_both_classes_has_rows_without_values(target):
     assert rows[0].n == int(np.isfinite(target).sum())
 
 
-def test_one_study_a_patient_takes_delong_and_several_take_the_patient_bootstrap():
-    p = noisy("mi", "checkpoint", noise=1.0)
-    alone = metrics.task_rows(p, HOW)[0]
-    delong = stats.delong_interval(p.target, p.prediction)
-    assert (alone.ci_low, alone.ci_high) == (delong.low, delong.high)
-    # The same studies three times each, of the same patient, say no more than once.
-    thrice = predictions(
-        "mi",
-        "binary",
-        target=np.repeat(p.target, 3),
-        prediction=np.repeat(p.prediction, 3),
-        patient_id=np.repeat(p.patient_id, 3),
+def test_studies_of_one_patient_that_are_alike_say_no_more_than_one_of_them():
+    p = noisy("mi", "checkpoint", noise=0.4, kind="probability")
+    p = replace(p, prediction=np.clip(p.prediction, 0, 1))
+    thrice = p.take(np.repeat(np.arange(120), 3))
+    pairs = zip(metrics.task_rows(p, HOW), metrics.task_rows(thrice, HOW), strict=True)
+    for once, again in pairs:
+        assert again.value == pytest.approx(once.value)
+        ends = (again.ci_low, again.ci_high)
+        assert ends == pytest.approx((once.ci_low, once.ci_high), abs=0.01), once.metric
+
+
+@pytest.mark.parametrize("patients", [6, 5, 3])
+@pytest.mark.parametrize("right", [True, False])
+def test_no_interval_has_zero_width_where_every_case_is_right_or_wrong(patients, right):
+    """Six studies, of six patients or fewer: an interval with a width, or none."""
+    target = np.array([0, 1, 0, 1, 0, 1])
+    prediction = np.array([0.1, 0.9, 0.2, 0.8, 0.3, 0.7])
+    prediction = prediction if right else 1 - prediction
+    who = np.array([f"p{i % patients}" for i in range(6)])
+    p = predictions("mi", "probability", target=target, prediction=prediction, patient_id=who)
+    group = predictions("group", "multiclass", target=target, prediction=target, patient_id=who)
+    folds = replace(p, task="pooled", stratum=np.array([0, 0, 0, 1, 1, 1]))
+    rank = predictions(
+        "report_to_study", "rank", target=np.ones(6), prediction=np.ones(6), patient_id=who
     )
-    clustered = metrics.task_rows(thrice, HOW)[0]
-    assert clustered.value == pytest.approx(alone.value)
-    assert (clustered.ci_low, clustered.ci_high) == pytest.approx(
-        (alone.ci_low, alone.ci_high), abs=0.05
-    )
+    rows = metrics.all_rows([p, group, folds, rank], HOW)
+    for row in rows:
+        assert row.ci_low is None or row.ci_high - row.ci_low > 0.1, row
+    for row in rows:
+        if row.task != "macro" and row.metric not in ("auprc", "median_rank"):
+            assert row.ci_low is not None, row
+    assert find(rows, task="macro")[0].ci_low is None
+
+
+def test_a_difference_that_no_resample_changes_has_no_interval():
+    """Four studies, one positive: seen right by one and wrong by the other."""
+    target, score = np.array([1, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3])
+    ours = predictions("mi", "probability", target=target, prediction=1 - score)
+    theirs = predictions("mi", "probability", target=target, prediction=score, encoder="random")
+    rows = [*metrics.difference_rows([ours], [theirs], HOW, each=True)]
+    rows += metrics.task_rows(ours, HOW)
+    for row in find(rows, metric="auroc_difference"):
+        assert (row.value, row.ci_low, row.ci_high) == (-1.0, None, None)
+    assert find(rows, metric="auroc")[0].ci_low is None
+    for row in rows:
+        assert row.ci_low is None or row.ci_low < row.ci_high
+
+
+def test_a_fold_of_one_class_says_nothing_about_separated_folds():
+    target = np.r_[0, 1, 0, 1, np.zeros(50)]
+    p = predictions("mi", "binary", target=target, prediction=target)
+    pooled = replace(p, stratum=np.r_[0, 0, 0, 0, np.ones(50)].astype(int))
+    alone = metrics.task_rows(p.take(np.arange(4)), HOW)[0]
+    row = metrics.task_rows(pooled, HOW)[0]
+    assert (row.value, row.ci_low) == (1.0, alone.ci_low)
 
 
 def test_macro_is_the_mean_over_tasks_that_have_both_classes():

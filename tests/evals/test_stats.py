@@ -122,56 +122,6 @@ def test_errors_by_hand():
     assert value(stats.median_statistic(np.array([5, 1, 3])), 3) == 3
 
 
-def test_delong_variance_by_hand():
-    # V10 = (1, 3/4), V01 = (3/4, 1): variances 1/32 each, over 2 and 2.
-    target, score = np.array([1, 1, 0, 0]), np.array([0.8, 0.4, 0.4, 0.1])
-    assert stats.delong_variance(target, score) == pytest.approx(1 / 32)
-
-
-def test_delong_equals_the_slow_structural_components():
-    rng = np.random.default_rng(1)
-    target = rng.integers(0, 2, 60)
-    score = np.round(rng.normal(size=60) + target, 1)
-    p, q = score[target == 1], score[target == 0]
-    wins = (p[:, None] > q) + 0.5 * (p[:, None] == q)
-    expected = wins.mean(1).var(ddof=1) / len(p) + wins.mean(0).var(ddof=1) / len(q)
-    assert stats.delong_variance(target, score) == pytest.approx(expected)
-
-
-def test_delong_interval_of_separated_classes_is_wide_and_inside_0_1():
-    target = np.repeat([0, 1], [30, 10])
-    top = stats.delong_interval(target, target.astype(float))
-    assert top.value == top.high == 1.0
-    assert top.low == pytest.approx(0.025 ** (1 / 10))
-    assert stats.delong_interval(target, -target.astype(float)).high == 1 - top.low
-    flat = stats.delong_interval(target, np.zeros(40))
-    assert (flat.value, flat.low, flat.high) == (0.5, 0.5, 0.5)
-
-
-@pytest.mark.parametrize("target", [np.ones(5), np.zeros(5), np.empty(0)])
-def test_one_class_gives_nan_without_a_crash(target):
-    score = np.linspace(0, 1, len(target))
-    assert np.isnan(stats.delong_interval(target, score).value)
-
-
-def test_one_positive_gives_a_value_without_an_interval():
-    found = stats.delong_interval(np.array([0, 0, 1]), np.array([0.1, 0.5, 0.3]))
-    assert found.value == 0.5
-    assert np.isnan(found.low)
-
-
-def test_logit_delong_covers_at_fifty_cases():
-    """True AUROC .80 of two normals; 20 % positives: the nominal 95 % within sampling error."""
-    rng = np.random.default_rng(2)
-    shift = np.sqrt(2) * scipy.stats.norm.ppf(0.80)
-    target = np.repeat([0, 1], [40, 10])
-    covered = 0
-    for _ in range(400):
-        found = stats.delong_interval(target, rng.normal(size=50) + shift * target)
-        covered += found.low <= 0.80 <= found.high
-    assert covered / 400 > 0.90
-
-
 def test_bootstrap_equals_scipy_bca_for_a_mean():
     values = np.random.default_rng(3).exponential(size=80)
     ours = stats.bootstrap(stats.mean_statistic(values), n_patients=80, n_bootstrap=6000)
@@ -204,8 +154,25 @@ def test_paired_interval_is_narrower_than_the_unpaired_and_excludes_a_true_zero_
     paired = stats.bootstrap(stats.difference(a, b), n_patients=150, n_bootstrap=1000)
     assert paired.value == pytest.approx(value(a, 150) - value(b, 150))
     assert paired.low > 0
-    same = stats.bootstrap(stats.difference(a, a), n_patients=150, n_bootstrap=200)
-    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("hits", [np.ones(6), np.zeros(6), np.full(6, 0.1)])
+def test_resamples_that_do_not_vary_give_no_interval(hits):
+    statistic = stats.mean_statistic(hits)
+    for found in (
+        stats.bootstrap(statistic, n_patients=6, n_bootstrap=200),
+        stats.bootstrap(stats.difference(statistic, statistic), n_patients=6, n_bootstrap=200),
+    ):
+        assert np.isfinite(found.value)
+        assert np.isnan(found.low)
+        assert np.isnan(found.high)
+
+
+def test_one_patient_gives_no_interval():
+    statistic = stats.by_patient(stats.mean_statistic(np.arange(4.0)), np.zeros(4, int))
+    found = stats.bootstrap(statistic, n_patients=1, n_bootstrap=200)
+    assert found.value == 1.5
+    assert np.isnan(found.low)
 
 
 def test_macro_drops_resamples_without_a_positive_and_refuses_when_most_are():
@@ -231,12 +198,3 @@ def test_equal_seeds_give_equal_intervals():
     first = stats.bootstrap(statistic, n_patients=30, n_bootstrap=100, seed=1)
     assert stats.bootstrap(statistic, n_patients=30, n_bootstrap=100, seed=1) == first
     assert stats.bootstrap(statistic, n_patients=30, n_bootstrap=100, seed=2) != first
-
-
-def test_wilson_by_hand():
-    # 8 of 10, z = 1.96: the textbook (0.490, 0.943).
-    found = stats.wilson_interval(8, 10)
-    assert found.low == pytest.approx(0.4902, abs=1e-4)
-    assert found.high == pytest.approx(0.9433, abs=1e-4)
-    assert stats.wilson_interval(0, 10).low == 0.0
-    assert np.isnan(stats.wilson_interval(0, 0).value)

@@ -85,10 +85,48 @@ def test_alike_studies_and_missing_hearts_are_said(made):
         crops={"around_the_heart": 1, "at_the_middle": 5},
         counts={"people_with_several_ids": 3},
     )
-    assert "patients, perhaps in different splits: 3." in html
+    text = cells(html)
+    assert "People under several patient ids: 3 (by name and birth date; they count as" in text
+    assert "no patient id is in two. A person with several ids may be" in text
     assert "below: 1, 1 of them across splits" in html
     assert "aa train bb test 2.3 %" in cells(html)
     assert "No heart was found by its motion in 5 of 6 cines" in html
+
+
+def test_what_is_said_of_splits_is_of_patient_ids(made):
+    text = cells(page(made, counts={"ids_of_several_people": 2}))
+    assert "Patient ids of several people: 2 (by name and birth date" in text
+    assert "patient ids, none in two splits" in text
+    assert "A person with several ids" not in text
+    assert "never in two splits" not in text
+
+
+def test_what_found_no_partner_is_counted(made):
+    counts = {
+        "reports_without_study": 4,
+        "report_rows_without_key": 5,
+        "studies_without_report": 6,
+        "labels_without_study": 7,
+        "label_rows_without_key": 0,
+        "reports_of_studies_left_out": 8,
+    }
+    text = cells(page(made, counts=counts, text_source="report"))
+    for expected in (
+        "reports without a study 4 their key is of no study given",
+        "report rows without a key 5",
+        "studies without a report 6",
+        "labels without a study 7",
+        "reports of studies left out 8",
+    ):
+        assert expected in text, expected
+    assert "label rows without" not in text
+    none = cells(page(made, counts={"studies_without_report": 6}, text_source="none"))
+    assert "studies without a report" not in none
+    assert "Reports and tables" not in none
+
+
+def test_a_heading_says_how_many_of_how_many(made):
+    assert "SAX: 6 of 46 cines" in page(made, by_view={"sax": 46})
 
 
 def test_rare_values_of_a_long_table_are_added_up():

@@ -1,3 +1,5 @@
+import pytest
+
 from cmrjax.evals.base import Row
 from cmrjax.reporting import tables
 from cmrjax.reporting.run import newest
@@ -54,6 +56,15 @@ def test_comparisons_know_what_no_difference_is():
     (table,) = tables.by_evaluator(rows)
     assert [c.beyond for c in table.comparisons] == [True, False, True, False]
     assert [c.sides for c in table.others] == ["Supervised minus untrained"]
+
+
+@pytest.mark.parametrize("ends", [(None, None), (-1.0, -1.0)])
+def test_without_an_interval_nothing_is_beyond_no_difference(ends):
+    low, high = ends
+    made = row("checkpoint-random", metric="auroc_difference", value=-1.0, ci_low=low, ci_high=high)
+    (table,) = tables.by_evaluator([row(), made])
+    assert not table.comparisons[0].beyond
+    assert table.comparisons[0].interval == ""
 
 
 def test_single_classes_and_near_duplicates_wait():

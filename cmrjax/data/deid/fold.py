@@ -1,4 +1,4 @@
-"""Text without case, accents and typographic marks, with the way back to the original."""
+"""Text without case, accents, typographic marks and what no eye sees, with the way back."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -54,7 +54,9 @@ def _letters(character: str) -> str:
     if lower in _LETTERS:
         return _LETTERS[lower]
     plain = unicodedata.normalize("NFKD", lower)
-    return "".join(_LETTERS.get(c, c) for c in plain if not unicodedata.combining(c))
+    # Soft hyphens, zero-width characters and marks of direction are within words and no part of it.
+    seen = (c for c in plain if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
+    return "".join(_LETTERS.get(c, c) for c in seen)
 
 
 def fold(text: str) -> Folded:
@@ -64,6 +66,8 @@ def fold(text: str) -> Folded:
         >>> folded = fold('Groß, MÜLLER')
         >>> folded.text, folded.span(7, 13)
         ('gross, muller', (6, 12))
+        >>> fold('Mül\u00adler').text
+        'muller'
     """
     if text.isascii():
         return Folded(text.lower().replace("`", "'"), None)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-# (group, element) -> what it holds. Kinds: a person's name, a number or code, a date, a place.
+# (group, element) -> what it holds. Kinds: a person's name, a number or code, a date, a place, an
+# age.
 IDENTIFYING: Mapping[int, str] = {
     0x00080012: "date",  # InstanceCreationDate
     0x00080020: "date",  # StudyDate
@@ -30,6 +31,7 @@ IDENTIFYING: Mapping[int, str] = {
     0x00101000: "id",  # OtherPatientIDs
     0x00101001: "name",  # OtherPatientNames
     0x00101005: "name",  # PatientBirthName
+    0x00101010: "age",  # PatientAge
     0x00101040: "place",  # PatientAddress
     0x00101050: "id",  # InsurancePlanIdentification
     0x00101060: "name",  # PatientMotherBirthName
@@ -70,6 +72,13 @@ IDENTIFYING: Mapping[int, str] = {
     0x0040A075: "name",  # VerifyingObserverName
     0x00700084: "name",  # ContentCreatorName
 }
+# Looked for beside these: they differ from file to file, and are read for other ends.
+UIDS: Mapping[int, str] = {
+    0x00080018: "uid",  # SOPInstanceUID
+    0x0020000D: "uid",  # StudyInstanceUID
+    0x0020000E: "uid",  # SeriesInstanceUID
+}
+LOOKED_FOR: Mapping[int, str] = {**IDENTIFYING, **UIDS}
 # Sequences with such elements in their items, or in sequences of these that stand here, too.
 SEQUENCES = frozenset(
     (
@@ -115,9 +124,10 @@ OTHERWISE: Mapping[str, int] = {
     "id": 0x00101000,
     "date": 0x00080023,
     "place": 0x00080081,
+    "age": 0x00101010,
 }
 _STUDY_DATE, _ACQUISITION_DATE = 0x00080020, 0x00080022
-_NAME, _ID, _BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
+_NAME, _ID, BIRTH_DATE = 0x00100010, 0x00100020, 0x00100030
 # Not looked for in a report, as it may be any word; see `issued`.
 ISSUER = 0x00100021
 # What sites write where an id was removed: one "patient" of all of them would be wrong.
@@ -184,12 +194,12 @@ def person_key(identifiers: Iterable[Identifier]) -> str | None:
     Returns:
         Nothing when the headers do not give both.
     """
-    held: dict[int, set[str]] = {_NAME: set(), _BIRTH_DATE: set()}
+    held: dict[int, set[str]] = {_NAME: set(), BIRTH_DATE: set()}
     for tag, text in identifiers:
         if tag in held:
             held[tag].add(text.strip())
     names = sorted(" ".join(text.lower().replace("^", " ").split()) for text in held[_NAME])
-    days = sorted(str(day) for text in held[_BIRTH_DATE] if (day := day_of(text)))
+    days = sorted(str(day) for text in held[BIRTH_DATE] if (day := day_of(text)))
     names = [name for name in names if not _is_removed(name)]
     return f"{names[0]}\0{days[0]}" if names and days else None
 

@@ -4,17 +4,22 @@ This lowers the risk; it promises nothing. A name that no header holds, no title
 list knows stays (docs/deid.md).
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cmrjax.data.deid.fold import fold
-from cmrjax.data.deid.headers import IDENTIFYING, Identifier
-from cmrjax.data.deid.known import KnownRule, known_rules, strong_names
+from cmrjax.data.deid.headers import LOOKED_FOR, Identifier
+from cmrjax.data.deid.known import known_rules, strong_names
+from cmrjax.data.deid.known_names import widened
+from cmrjax.data.deid.markup import Unreadable, plain_text
 from cmrjax.data.deid.patterns import RULES
 from cmrjax.data.deid.residual import signs
+from cmrjax.data.deid.rule import KnownRule
 
 _LONGEST = 100_000  # characters: nobody dictates more
+_LONGEST_MARKED = 40 * _LONGEST  # of RTF, with fonts and pictures
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,12 @@ class Cleaned:
 
 
 def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
-    """Removes identifiers from a report.
+    """Removes identifiers from a report, and the marks of HTML and RTF.
 
     Args:
         text: the report.
         identifiers: what the study's headers say of people, (tag, text) as in
-            `headers.IDENTIFYING`; others are not looked for.
+            `headers.LOOKED_FOR`; others are not looked for.
 
     Example:
         >>> clean('Seen by Dr. Jones on 3/4/2019. LVEF 55 %.').text
@@ -48,9 +53,15 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
     """
     if not text.strip():
         return Cleaned("")
+    try:
+        text = plain_text(text) if len(text) <= _LONGEST_MARKED else text
+    except Unreadable:
+        return Cleaned("", Counter({"residual.markup": 1}), quarantined=True)
     if len(text) > _LONGEST:
         return Cleaned("", Counter({"residual.too_long": 1}), quarantined=True)
-    held = tuple(pair for pair in identifiers if pair[0] in IDENTIFYING)
+    if not text.isascii():  # what no eye sees parts names for the rules below
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    held = tuple(pair for pair in identifiers if pair[0] in LOOKED_FOR)
     counts: Counter[str] = Counter()
     for rule in known_rules(held):
         text, found = _apply_known(text, rule)
@@ -69,9 +80,11 @@ def clean(text: str, identifiers: Iterable[Identifier] = ()) -> Cleaned:
 def _apply_known(text: str, rule: KnownRule) -> tuple[str, int]:
     folded, parts, at, count = fold(text), [], 0, 0
     for match in rule.pattern.finditer(folded.text):
-        start, end = folded.span(*match.span())
+        start, end = folded.span(*match.span(match.lastindex or 0))
         if start < at or (rule.accept is not None and not rule.accept(text, start, end)):
             continue
-        parts += [text[at:start], f"[{rule.kind}]"]
+        if rule.kind == "name":
+            start, end = widened(text, start, end)
+        parts += [text[at : max(at, start)], f"[{rule.kind}]"]
         at, count = end, count + 1
     return "".join((*parts, text[at:])), count

@@ -148,8 +148,10 @@ class Reader:
             if (found := kind.match(data)) is None:
                 continue
             values, at = found
-            following = int.from_bytes(data[at : at + 2], "little") << 16
-            following |= int.from_bytes(data[at + 2 : at + 4], "little")
+            try:  # a walk, too, looks at the head of the element that it stops before
+                following = head_of(data[at : at + 8], explicit=kind.explicit)[0]
+            except Unusual:
+                continue
             if following < self.stop or at + 12 > len(data):
                 continue
             self._hits += 1

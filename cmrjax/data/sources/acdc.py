@@ -3,7 +3,7 @@
 `training/patientNNN` and `testing/patientNNN` hold `Info.cfg` (`ED: 1`, `ES: 12`, counted from 1,
 and `Group: DCM`), `patientNNN_frame01.nii.gz`, `patientNNN_frame01_gt.nii.gz`, the same for ES, and
 `patientNNN_4d.nii.gz`. Two frames a cycle (the default) are the ED and ES files; more come from the
-4-D file, with the masks in their two frames, or where it is missing from ED and ES alone.
+4-D file, with the masks in their two frames; a patient without it is left out then.
 
 The data set has no reports. The text here is made from the group and from what the masks measure:
 it holds the labels, and datasets made so are marked `text_source: from_labels`.
@@ -84,6 +84,9 @@ def _read(
     if not all(n >= 1 for n in numbers):
         raise Rejected("no_phases")
     stems = [f"{folder.name}_frame{int(n):02d}" for n in numbers]
+    whole = nifti.either(folder, f"{folder.name}_4d")
+    if not whole.is_file():
+        nifti.require_cycle(len(stems), settings)
     volumes = [nifti.read_volume(nifti.either(folder, stem)) for stem in stems]
     masks = [
         nifti.read_classes(nifti.either(folder, f"{stem}_gt"), volume, _CLASSES)[..., :1]
@@ -97,11 +100,11 @@ def _read(
     frames = [nifti.arrange(v.values.astype(np.float32), order) for v in volumes]
     stack = replace(pair, frames=np.concatenate(on_one_scale(frames), 1))
     at = (0, 1)
-    whole = folder / f"{folder.name}_4d.nii.gz"
     if settings.contract.frames != 2 and whole.is_file():
         cine = nifti.read_volume(whole)
         if cine.values.shape[:3] != first.values.shape[:3]:
             raise Rejected("shapes_differ")
+        nifti.require_cycle(cine.values.shape[3], settings)
         stack = replace(pair, frames=nifti.arrange(cine.values, order))
         at = (int(numbers[0]) - 1, int(numbers[1]) - 1)
         if max(at) >= stack.frames.shape[1]:

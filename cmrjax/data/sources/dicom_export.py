@@ -13,7 +13,7 @@ from cmrjax.core.errors import UserError
 from cmrjax.data import engine
 from cmrjax.data.deid.headers import Identifier, patient_key, person_key, study_day
 from cmrjax.data.deid.text import clean
-from cmrjax.data.dicom import Image, Reason, Rejected, guard, people_of, study_of
+from cmrjax.data.dicom import Image, Reason, Rejected, guard, people_of, study_of, tags
 from cmrjax.data.reasons import MEANINGS
 from cmrjax.data.sources.dicom_cines import Stacks, raw_cines, read_headers
 from cmrjax.data.study import Settings, StudyResult, StudyTask, pack
@@ -221,6 +221,14 @@ def _several_patients(images: Iterable[Image]) -> bool:
 
 
 def _people(task: StudyTask, images: Iterable[Image]) -> list[Identifier]:
-    """What the headers of a study say of people, those of files that are not used included."""
-    used = {image.path: image.shared.identifiers for image in images}
-    return sorted({pair for path in task.paths for pair in used.get(path) or people_of(path)})
+    """What the headers of a study say of people, those of files that are not used included.
+
+    So are those of the studies that share its report, and the study's own UIDs.
+    """
+    found: set[Identifier] = {(tags.STUDY, task.study_uid)}
+    used = {}
+    for image in images:
+        used[image.path] = image.shared.identifiers
+        found |= {(tags.SERIES, image.shared.series_uid), (tags.SOP_UID, image.sop_uid)}
+    paths = (*task.paths, *task.shared)
+    return sorted(found.union(*(used.get(path) or people_of(path) for path in paths)))

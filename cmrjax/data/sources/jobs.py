@@ -69,7 +69,8 @@ def _add_labels(
     tasks: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[StudyTask], Counter[str]]:
     """Gives a public dataset's studies the labels of a table that names its cases."""
-    rows, unused = table.matched({task.study_uid: (task.study_uid,) for task in studies})
+    matched = table.matched({task.study_uid: (task.study_uid,) for task in studies})
+    rows = matched.rows
     if not rows:
         raise UserError(
             f"no {' or '.join(table.keys)} is the name of any of the {len(studies)} cases",
@@ -85,4 +86,4 @@ def _add_labels(
         )
         for task in studies
     ]
-    return out, Counter(studies_with_labels=len(rows), labels_without_study=unused)
+    return out, Counter(studies_with_labels=len(rows), labels_without_study=matched.lost)

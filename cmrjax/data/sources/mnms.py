@@ -92,6 +92,7 @@ def _read(
     task: StudyTask, settings: Settings
 ) -> tuple[list[RawCine], dict[str, float], dict[str, int]]:
     image = nifti.read_volume(Path(task.paths[0]))
+    nifti.require_cycle(image.values.shape[3], settings)
     masks, labels, rejected = {}, {}, {}
     phases = nifti.phase_numbers(task.facts, image)
     if len(task.paths) > 1:

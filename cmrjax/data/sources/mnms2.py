@@ -99,8 +99,11 @@ def _read(
     task: StudyTask, settings: Settings, name: str, view: str
 ) -> tuple[list[RawCine], dict[str, float], bool]:
     """One view's cines, what its masks measure, and whether the masks found their frames."""
-    folder = Path(task.paths[0])
+    folder, asked = Path(task.paths[0]), settings.contract.frames
     stem = f"{folder.name}_{name}"
+    whole = nifti.either(folder, f"{stem}_CINE")
+    if not whole.is_file():
+        nifti.require_cycle(2, settings)
     pair = [nifti.read_volume(nifti.either(folder, f"{stem}_{phase}")) for phase in ("ED", "ES")]
     classes = [
         nifti.read_classes(nifti.either(folder, f"{stem}_{phase}_gt"), image, CLASSES)[..., :1]
@@ -111,13 +114,13 @@ def _read(
     image = nifti.mend_directions(pair[0], classes[0][..., 0])
     order = nifti.scanner_order(image.directions)
     values, at = np.concatenate([v.values[..., :1] for v in pair], axis=3), (0, 1)
-    if settings.contract.frames != 2:
-        values = nifti.read_volume(nifti.either(folder, f"{stem}_CINE")).values
+    if asked != 2:
+        values = nifti.read_volume(whole).values
+        nifti.require_cycle(values.shape[3], settings)
         if values.shape[:3] != image.values.shape[:3]:
             raise Rejected("shapes_differ")
         at = tuple(find_frame(values, volume.values[..., 0]) for volume in pair)
-    whole = replace(image, values=values)
-    stack = nifti.stack_of(whole, order)
+    stack = nifti.stack_of(replace(image, values=values), order)
     drawn = [nifti.arrange(mask, order)[:, 0] for mask in classes]
     masks = {t: mask for t, mask in zip(at, drawn, strict=True) if t is not None}
     cines = nifti.stack_cines(

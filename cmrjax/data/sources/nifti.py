@@ -20,7 +20,8 @@ from cmrjax.data.crop import crops
 from cmrjax.data.dicom import Rejected
 from cmrjax.data.geometry import Plane
 from cmrjax.data.masks import LV, RV, Drawn, relabel
-from cmrjax.data.study import RawCine
+from cmrjax.data.reasons import NO_CYCLE
+from cmrjax.data.study import RawCine, Settings
 
 MAX_VOXELS = 1 << 27  # half a gigabyte as float32; the largest M&Ms cine has a quarter of that
 _WIDEST = 8  # bytes of a number; wider ones are complex or longer than anybody stores
@@ -266,6 +267,20 @@ def stack_cines(
         )
         for z, cine in enumerate(stack.frames)
     ]
+
+
+def require_cycle(phases: int, settings: Settings) -> None:
+    """Two phases make no cycle: between them a resampled one shows a cross-fade, no motion.
+
+    Args:
+        phases: frames that there are.
+        settings: of the dataset.
+
+    Raises:
+        Rejected: more than two are asked of ED and ES alone, and no fading.
+    """
+    if settings.contract.frames > 2 >= phases and not settings.fade:
+        raise Rejected(NO_CYCLE)
 
 
 def only_frames(stack: Stack, frames: Sequence[int]) -> Stack:

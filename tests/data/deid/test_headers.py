@@ -50,10 +50,15 @@ def test_a_patient_is_told_by_id_then_by_name_and_birth_date():
 
 
 def test_identifying_elements_are_read_with_their_tags(tmp_path):
-    tags = {"ReferringPhysicianName": "Doe^Jo", "PatientBirthDate": "19500101"}
+    tags = {
+        "PatientAge": "097Y",
+        "ReferringPhysicianName": "Doe^Jo",
+        "PatientBirthDate": "19500101",
+    }
     write_image(tmp_path / "x", pixels=beating(1)[0], **tags)
     found = dict(read_images(str(tmp_path / "x"))[0].shared.identifiers)
     assert found[0x00080090] == "Doe^Jo"
+    assert found[0x00101010] == "097Y"
     assert found[BIRTH] == "19500101"
     assert set(found) <= set(IDENTIFYING)
-    assert set(IDENTIFYING.values()) == {"name", "id", "date", "place"}
+    assert set(IDENTIFYING.values()) == {"name", "id", "date", "place", "age"}

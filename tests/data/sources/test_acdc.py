@@ -5,6 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from cmrjax import cli
 from cmrjax import prepare as command
 from cmrjax.data.deid.ids import public_hasher
 from cmrjax.data.records import RecordSource
@@ -12,6 +13,7 @@ from cmrjax.data.reports import sections, sentences
 from cmrjax.data.sources import acdc
 from cmrjax.data.sources.acdc_text import write_report
 from cmrjax.data.study import Settings, _features
+from cmrjax.reporting.reasons import meaning
 from tests.data.builders import contract
 from tests.data.sources.layouts import by_case, heart, prepare, save_stack, split_of
 
@@ -125,6 +127,41 @@ def test_the_cine_of_the_4d_file_carries_the_masks_of_ed_and_es(tmp_path):
     # Two frames are the pair of files, with the 4-D file there or not.
     pair = prepare("acdc", tmp_path / "database", tmp_path / "pair", "--size", 32)
     assert by_case(pair, ["patient001"])["patient001"][2]["original_frames"] == 2
+
+
+def test_a_cycle_is_never_made_of_two_frames(tmp_path, capsys):
+    """Without 4-D files sixteen frames would be a cross-fade: one line, and what to do."""
+    for i in range(3):
+        write_patient(tmp_path / "in" / f"patient{i:03d}")
+    words = ["prepare", "--source", "acdc", "--input", str(tmp_path / "in"), "--workers", "1"]
+    words += ["--size", "16", "--output", str(tmp_path / "d")]
+    assert cli.main([*words, "--frames", "16"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]  # after the progress
+    assert "study.no_4d 3" in line
+    assert "--frames 2" in line
+    assert "4-D" in line
+    assert cli.main([*words, "--frames", "2"]) == 0
+    many = contract(size=32, frames=8, masks=True)
+    task = acdc.plan(tmp_path / "in").studies[0]
+    fading = Settings(many, tuple(sorted(acdc.TASKS)), public_hasher("acdc"), fade=True)
+    assert len(acdc.process(task, fading).records) == 5
+    few = contract(size=32, frames=1, masks=True)
+    one = Settings(few, tuple(sorted(acdc.TASKS)), public_hasher("acdc"))
+    assert len(acdc.process(acdc.plan(tmp_path / "in").studies[0], one).records) == 5
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+def test_a_patient_without_the_4d_file_is_left_out_of_a_cycle(tmp_path, ending):
+    for i in range(4):
+        write_patient(tmp_path / "in" / f"patient{i:03d}")
+    for i, phases in ((0, 12), (1, 12), (2, 2)):
+        cine = np.ones((48, 40, 5, phases), np.int16)
+        path = tmp_path / "in" / f"patient{i:03d}" / f"patient{i:03d}_4d{ending}"
+        nib.save(nib.Nifti1Image(cine, np.diag([1.25, 1.5, 8.0, 1.0])), path)
+    dataset = prepare("acdc", tmp_path / "in", tmp_path / "d", "--size", 16, "--frames", 8)
+    assert dataset.info["rejected"] == {"study.no_4d": 2}
+    assert dataset.info["counts"]["studies"] == 2
+    assert meaning("study.no_4d")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,26 @@ def test_a_study_of_several_patients_is_left_out(tmp_path, other, kept):
     assert result.rejected.get("study.several_patients", 0) == (not kept)
 
 
+def test_a_report_of_two_studies_is_searched_for_what_either_says(tmp_path):
+    who = {"PatientID": "P1", "PatientName": "Sample^Jo"}
+    write_cine(tmp_path / "a", **who, OperatorsName="Kowalczyk^Ewa")
+    write_cine(tmp_path / "b", **who, OperatorsName="Zielinski^Piotr")
+    files = [tuple(sorted(map(str, (tmp_path / n).rglob("*.dcm")))) for n in "ab"]
+    settings = Settings(contract(), (), public_hasher("dicom"))
+    text = "Seen with Kowalczyk, then Zielinski; DCM."
+    task = StudyTask("1.2.826.1", files[0], text, {}, shared=files[1])
+    (record, *_) = process(task, settings).records
+    assert b"Seen with [name], then [name]; DCM." in record.payload
+
+
+def test_a_studys_own_uids_are_no_part_of_its_report(tmp_path):
+    write_cine(tmp_path / "a")
+    paths = tuple(sorted(map(str, (tmp_path / "a").rglob("*.dcm"))))
+    task = StudyTask("2.25.4242424242", paths, "Of 2.25.4242424242: DCM.", {})
+    (record, *_) = process(task, Settings(contract(), (), public_hasher("dicom"))).records
+    assert b"Of [uid]: DCM." in record.payload
+
+
 def test_files_that_are_there_twice_are_counted(tmp_path):
     write_cine(tmp_path / "a", phases=8)
     shutil.copytree(tmp_path / "a", tmp_path / "b")

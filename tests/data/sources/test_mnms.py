@@ -144,6 +144,21 @@ def test_odd_cases_are_counted(root, tmp_path):
     assert not by_case(dataset, ["D3"])["D3"][0]["mask_frames"].any()
 
 
+def test_a_cycle_is_never_made_of_two_frames(tmp_path):
+    images, masks = heart()
+    rows = ["Index,External code,VendorName,Vendor,Centre,ED,ES,Age,Pathology,Sex,Height,Weight"]
+    for code, shown in (("E1", [ED, ES]), ("E2", slice(None))):
+        where = tmp_path / "in" / "Training" / "Labeled" / code
+        save_stack(where / f"{code}_sa.nii.gz", images[:, shown])
+        save_stack(where / f"{code}_sa_gt.nii.gz", masks[:, shown])
+        rows.append(f"1,{code},x,A,1,0,{1 if code == 'E1' else ES},40,NOR,F,170,60")
+    (tmp_path / "in" / "t.csv").write_text("\n".join(rows))
+    dataset = prepare("mnms", tmp_path / "in", tmp_path / "d", "--size", 16, "--frames", 8)
+    assert dataset.info["rejected"] == {"study.no_4d": 1}
+    pairs = prepare("mnms", tmp_path / "in", tmp_path / "pairs", "--size", 16, "--frames", 2)
+    assert pairs.info["counts"]["studies"] == 2
+
+
 def test_another_folder_says_what_it_should_be(root, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     words = ["prepare", "--source", "mnms", "--output", str(tmp_path / "d"), "--input"]

@@ -117,6 +117,34 @@ def test_a_broken_cine_costs_its_own_view_alone(root, tmp_path):
     assert by_case(pairs, ["001"])["001"][2]["mask_frames"].tolist() == [1, 1]
 
 
+def test_a_view_without_its_cine_is_left_out_of_a_cycle(tmp_path, capsys):
+    folder = tmp_path / "in" / "dataset"
+    for code in ("001", "002"):
+        write_subject(folder / code)
+    (folder / "001" / "001_SA_CINE.nii.gz").unlink()
+    images, _ = heart()
+    save_stack(folder / "002" / "002_LA_CINE.nii.gz", images[2:3, [ED, ES]])
+    rows = [{"SUBJECT_CODE": code, "DISEASE": "NOR"} for code in (1, 2)]
+    write_table(tmp_path / "in" / "dataset_information.csv", rows)
+    dataset = prepare("mnms2", tmp_path / "in", tmp_path / "d", "--size", 16, "--frames", 8)
+    assert dataset.info["rejected"] == {"series.no_4d": 2}
+    kept = by_case(dataset, ["001", "002"])
+    assert {code: {r["view"] for r in kept[code]} for code in kept} == {
+        "001": {"4ch"},
+        "002": {"sax"},
+    }
+    pairs = prepare("mnms2", tmp_path / "in", tmp_path / "pairs", "--size", 16, "--frames", 2)
+    assert pairs.info["rejected"] == {}
+    for path in folder.glob("*/*_CINE.nii.gz"):
+        path.unlink()
+    capsys.readouterr()
+    words = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "none")]
+    assert cli.main(["prepare", "--source", "mnms2", *words, "--workers", "1"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]  # after the progress
+    assert "series.no_4d 4" in line
+    assert "--frames 2" in line
+
+
 def test_frames_are_found_by_their_pixels():
     cine = np.random.default_rng(0).integers(0, 900, (6, 5, 3, 9)).astype(np.int16)
     assert mnms2.find_frame(cine, cine[..., 4].astype(np.float64)) == 4
