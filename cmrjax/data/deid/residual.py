@@ -9,20 +9,42 @@ from collections import Counter
 from collections.abc import Collection
 
 from cmrjax.data.deid.fold import fold
-from cmrjax.data.deid.words import COMMON_WORDS, EPONYMS, GIVEN_NAMES, PLACE_WORDS
+from cmrjax.data.deid.forms import BLANKS, LETTER, UPPER
+from cmrjax.data.deid.words import (
+    AFTER_MR,
+    CLINICAL_WORDS,
+    COMMON_WORDS,
+    EPONYMS,
+    GIVEN_NAMES,
+    PLACE_WORDS,
+)
 
-_CAPITAL = r"[A-Z\u00c0-\u00de][^\W\d_]+"
-_TITLE = r"(?:Dr|DR|Prof|PROF|Mr|Mrs|MRS|Ms|Miss)"
+_CAPITAL = rf"{UPPER}{LETTER}{{1,40}}"  # bounded: U+FFFD begins a word anywhere
+_TITLE = r"(?:Dr|DR|Prof|PROF|[Dd]octor|[Pp]rofessor|Mr|Mrs|MRS|Ms|Miss)"
+# "L.V. Function" and "U.K. Biobank", but no "L.V. Kowalski".
+_NO_SURNAME = CLINICAL_WORDS - COMMON_WORDS | AFTER_MR
+_ABBREVIATED = (
+    r"(?:[LR]\.[ ]?[VA]|U\.[ ]?[KS])\.[ ]?"
+    rf"(?i:(?:{'|'.join(sorted(_NO_SURNAME))}|\w+(?:ction|sion|graphy|trophy))\b)"
+)
 _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("long_number", re.compile(r"(?<![\w.,])\d{6,}(?![.,]?\d)")),
     ("mail", re.compile(r"\w ?@ ?\w|https?:|\bwww\b", re.IGNORECASE)),
     ("date", re.compile(r"(?<!\d)\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d\d(?!\d)")),
-    ("code", re.compile(r"\b(?!N[MPC]_|rs\d|ENS)(?=\w*[A-Za-z])(?=(?:[A-Za-z]*\d){5})\w{8,}\b")),
+    # Sizes (45x32x28mm) and variants of genes (c.100185delG) are no codes.
+    (
+        "code",
+        re.compile(
+            r"\b(?!N[MPC]_|rs\d|ENS)(?!\d{1,3}(?:[xX\u00d7]\d{1,3}){1,3}(?:mm|cm|px)?\b)"
+            r"(?!(?<=\b[cgmnr]\.)\d+(?:_\d+)?(?:del|dup|ins|inv)[ACGT]{0,30}\b)"
+            r"(?=\w*[A-Za-z])(?=(?:[A-Za-z]*\d){5})\w{8,}\b"
+        ),
+    ),
     (
         "title",
         re.compile(
             rf"\b{_TITLE}\b(?:\.?\s{{1,3}}|\.)(?!{_TITLE}\b)"
-            rf"(?:[A-Z](?:\.[ -]?|[ -])){{0,3}}{_CAPITAL}"
+            rf"(?:{UPPER}(?:\.[-{BLANKS}]?|[-{BLANKS}])){{0,3}}{_CAPITAL}"
         ),
     ),
     (
@@ -36,9 +58,14 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             re.IGNORECASE,
         ),
     ),
-    ("initials", re.compile(rf"(?<![\w.])[A-Z]\.[ ]?[A-Z]\.[ ]?(?!\[){_CAPITAL}")),
+    (
+        "initials",
+        re.compile(
+            rf"(?<![\w.])(?!{_ABBREVIATED}){UPPER}\.[ ]?{UPPER}\.[ ]?(?!\[){_CAPITAL}"
+        ),
+    ),
 )  # fmt: skip
-_PAIR = re.compile(rf"(?<![\w\[])({_CAPITAL})[ ,]{{1,2}}(?=({_CAPITAL})\b)")
+_PAIR = re.compile(rf"(?<![\w\[])({_CAPITAL})[,{BLANKS}]{{1,2}}(?=({_CAPITAL})\b)")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _REPORTED = COMMON_WORDS | EPONYMS | PLACE_WORDS
 _LEAST = 6  # letters from which one wrong letter in a name is a slip and not another word

@@ -84,6 +84,24 @@ AFTER_MR = frozenset(
     bildgebung sequenzen tomograf tomographie insuffizienz kontrastmittel gerät und oder mit ohne
     bei keine kein nicht""".split()  # noqa: SIM905
 )
+# What a label, "by" or "as regards" is followed by when it is no name; words of science (-ology,
+# -tion, -opathy) aside. No surname among them, nor a given name.
+CLINICAL_WORDS = frozenset(
+    """hypertrophic dilated ischaemic ischemic restrictive viability viable stress perfusion cine
+    aortic mitral tricuspid pulmonary pulmonic coronary pericardial ventricular atrial vascular
+    hypertensive diabetic diabetes syncope palpitations dyspnoea dyspnea angina infarct infarcts
+    oedema edema myocardial myocardium cardiac heart failure valve valves valvular root
+    ventricle ventricles atria atrium septum lv rv la ra lvef rvef lvot rvot ef av lge ecv hcm dcm
+    arvc mri cmr ct cmri mdt ecg echo icd tte toe mra mr tavi pci cabg gp ed icu ccu itu nhs
+    service services department dept team unit clinic colleagues
+    oncologist surgeons geriatrics paediatrics pediatrics orthopaedics obstetrics genetics
+    medicine neurosurgery surgery software multidisciplinary myeloma lymphoma sarcoma
+    referring ordering requesting reporting reading attending biobank study studies
+    scan scans examination assessment evaluation follow-up pacemaker device anatomy
+    stable unable limited ssfp tall obese intubated anxious claustrophobic cooperative pregnant
+    normal abnormal preserved impaired systolic diastolic thoracic abdominal congenital
+    arrhythmia arrhythmias tachycardia bradycardia anaemia anemia hypoxia stroke""".split()  # noqa: SIM905
+)
 PARTICLES = frozenset(
     """van der den de da di du la le les del della dos das el al bin ibn abu ben von zu zur zum ter
     ten af av mac mc st saint san santa y e and the""".split()  # noqa: SIM905
