@@ -216,6 +216,8 @@ def _several_patients(images: Iterable[Image]) -> bool:
     if len(said) < 2:
         return False
     ids = {key for known in said if (key := patient_key(known))}
+    # Of one id, who issued it may be said in some images alone.
+    ids -= {key for key in ids if any(other.startswith(f"{key}\0") for other in ids)}
     people = {person_key(known) for known in said}
     return len(ids) > 1 and (len(people) > 1 or None in people)
 

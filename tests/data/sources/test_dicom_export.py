@@ -41,6 +41,8 @@ def prepared(folder):
         ({"PatientID": "removed"}, True),
         ({"PatientID": "removed", "PatientName": "Sample^Jo"}, False),
         ({"StudyDate": "20200101"}, True),
+        ({"IssuerOfPatientID": "H", "PatientBirthDate": ""}, True),
+        ({"PatientID": "P2", "IssuerOfPatientID": "H", "PatientBirthDate": ""}, False),
     ],
 )
 def test_a_study_of_several_patients_is_left_out(tmp_path, other, kept):
