@@ -33,6 +33,7 @@ _SAME_TILT = float(np.cos(np.radians(15.0)))
 # Half of a stack leaves room for the other half: its gap is about twice the slices' thickness, or
 # more than any gap that is scanned on purpose.
 _HALF_OF_THICKNESS, _HALF_MM = 1.8, 12.0
+_HALF_GAP = 0.55
 # Of the gap of a half or a third of a stack: the other parts lie further off than this.
 _NO_PART = 0.25
 
@@ -134,10 +135,15 @@ class _Run:
         return geometry.gap([cine.position_mm for cine in self.cines])
 
     @property
+    def thickness(self) -> float:
+        """Of a slice, mm; what no slice is thicker than where the headers do not say."""
+        said = self.cines[0].images[0].shared.thickness
+        return said if said > 0 else _HALF_MM / _HALF_OF_THICKNESS
+
+    @property
     def half(self) -> bool:
         """Whether other slices fit between these."""
-        thickness = self.cines[0].images[0].shared.thickness
-        return self.gap > (_HALF_OF_THICKNESS * thickness if thickness > 0 else _HALF_MM)
+        return self.gap > _HALF_OF_THICKNESS * self.thickness
 
     @cached_property
     def direction(self) -> np.ndarray:
@@ -207,7 +213,10 @@ def _scanned_twice(earlier: _Run, later: _Run) -> list[Cine]:
     ours, theirs = earlier.along(direction), later.along(direction)
     away = np.abs(theirs[:, None] - ours)
     if tilt > geometry.SAME_ORIENTATION_COS:
-        if np.median(away.min(1)) <= _SAME_SLICE * gap:
+        # Wherever a stack lies beside itself, its slices are half a gap apart or less; parts of one
+        # stack that was scanned in whatever order are a gap apart.
+        near = float(np.median(away.min(1)))
+        if not _SAME_SLICE * gap < near <= _HALF_GAP * gap:
             return []
         if earlier.half and later.half:
             return []
@@ -244,8 +253,11 @@ def _gap_of(runs: Sequence[_Run]) -> float | None:
         return median(full)
     if not told:
         return None
-    places = [cine.position_mm for run in told for cine in run.cines]
-    groups = geometry.group_positions(places, within=_NO_PART * min(run.gap for run in told))
+    # Parts of a stack may be many, and scanned in any order: all slices together tell then, and
+    # what lies a slice apart is never one slice.
+    places = [cine.position_mm for run in runs for cine in run.cines]
+    same = min(min(_NO_PART * run.gap, _SAME_SLICE * run.thickness) for run in told)
+    groups = geometry.group_positions(places, within=same)
     return geometry.gap([places[members[0]] for members in groups])
 
 

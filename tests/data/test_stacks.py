@@ -1,8 +1,18 @@
+import math
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cmrjax.data.dicom import read_images
 from cmrjax.data.series import cines_of
+from cmrjax.data.stacks import Cine, numbered
 from tests.data.builders import write_cine
 
 TEN = tuple(8.0 * i for i in range(10))
@@ -19,6 +29,29 @@ def write(folder, places, *, series=1, own_series=False, first=1, **tags):
             first_instance=first + 6 * i,
             **{"SeriesNumber": series + i * own_series, "SliceThickness": 8.0} | tags,
         )
+
+
+@lru_cache(maxsize=1)
+def phases():
+    with tempfile.TemporaryDirectory() as folder:
+        write_cine(Path(folder), phases=6)
+        paths = sorted(Path(folder).rglob("*.dcm"))
+        return tuple(image for path in paths for image in read_images(str(path)))
+
+
+def cine_at(place, *, number, series, thick):
+    """A slice at a place along its normal, as `numbered` gets it."""
+    images = tuple(
+        replace(
+            image.in_series(
+                series_uid=str(series), series_number=float(series), thickness=thick or math.nan
+            ),
+            instance=float(6 * number + i),
+            position=(*image.position[:2], place),
+        )
+        for i, image in enumerate(phases())
+    )
+    return Cine("sax", images, place)
 
 
 def found(folder):
@@ -120,3 +153,25 @@ def test_of_components_in_series_of_their_own_the_best_stays(tmp_path, best, oth
     images = (i for p in tmp_path.rglob("*.dcm") for i in read_images(str(p)))
     kept = cines_of(images)[0]
     assert {c.images[0].shared.series_number for c in kept} == {1}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.permutations(range(11)),
+    st.sampled_from(
+        [(5.0, 0.8), (5.0, 1.0), (8.0, 0.6), (8.0, 0.75), (8.0, 1.0), (8.0, 0.0), (10.0, 0.0)]
+    ),
+    st.booleans(),
+)
+def test_a_stack_scanned_once_loses_nothing_in_whatever_order(order, measures, own_series):
+    gap, thick = measures  # mm; and the share of it that a slice is thick, 0 where nobody says
+    # Each slice is 6 images; only the first of them is looked at for its place and number.
+    cines = [
+        cine_at(gap * place, number=number, series=number if own_series else 1, thick=thick * gap)
+        for number, place in enumerate(order, 1)
+    ]
+    rejected = Counter()
+    kept = numbered(cines, rejected)
+    assert [c.position_mm for c in kept] == [gap * i for i in range(11)]
+    assert {c.gap_mm for c in kept} == {gap}
+    assert not +rejected
