@@ -120,7 +120,8 @@ def test_what_one_engine_began_another_ends(given, dataset, tmp_path, monkeypatc
     left = tmp_path / "dataset.partial"
     assert not (left / "beam").exists()
     done = list(kept)
-    assert 1 <= len(done) <= 8  # studies go to workers one by one
+    # Studies go to workers one by one: here the first ends the run, under Beam more may be done.
+    assert len(done) == 1 if first == "local" else 1 <= len(done) <= 8
     assert len(list((left / "studies").glob("*.json"))) == len(done)
     made = run(given, tmp_path / "dataset", "--runner", second, "--workers", "1")
     assert made == dataset
